@@ -1,0 +1,93 @@
+package hcs
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/isolrun/isol/internal/fault"
+)
+
+// The error values of the port. An error of this package matches exactly one
+// of them by errors.Is. The HRESULTs behind each are listed in codes.go.
+var (
+	ErrNotFound        = errors.New("no such compute system")
+	ErrAlreadyExists   = errors.New("a compute system with this id exists")
+	ErrInvalidState    = errors.New("the compute system is not in a state for this")
+	ErrAlreadyStopped  = errors.New("the compute system has already stopped")
+	ErrProcessEnded    = errors.New("the process has already ended")
+	ErrTimeout         = errors.New("the compute service did not answer in time")
+	ErrDisconnected    = errors.New("the connection to the compute service was lost")
+	ErrUnavailable     = errors.New("the compute service is not there")
+	ErrNotSupported    = errors.New("this Windows build does not support this")
+	ErrInvalidDocument = errors.New("the compute service refused the document")
+	ErrImageMismatch   = errors.New("the container's operating system does not match the kernel it would run on")
+	ErrImageFormat     = errors.New("the compute service does not recognise the image's format")
+	ErrNoHypervisor    = errors.New("no hypervisor is present on this computer")
+	ErrUnexpectedExit  = errors.New("the compute system exited unexpectedly")
+	ErrFileNotFound    = errors.New("file not found")
+	ErrAccessDenied    = errors.New("access denied")
+	ErrLogon           = errors.New("the user is unknown or may not log on")
+	ErrClosed          = errors.New("the handle is closed")
+	ErrUnknown         = errors.New("the compute service failed")
+)
+
+// Error is a failed call to the compute service or to a guest.
+type Error struct {
+	Op     string // the call, for example "HcsStartComputeSystem"
+	ID     string // the system or process it was about
+	Code   uint32 // the HRESULT, 0 if the failure was not the service's
+	Result string // the service's result document, JSON, may be empty
+	Err    error  // one of the Err values, or a context error
+}
+
+// Error returns a sentence naming the call, the subject, the cause and the code.
+func (e *Error) Error() string {
+	s := fmt.Sprintf("%s %s: %v", e.Op, e.ID, e.Err)
+	if e.Code != 0 {
+		s += fmt.Sprintf(" (0x%08x)", e.Code)
+	}
+	if e.Result != "" {
+		s += ": " + e.Result
+	}
+	return s
+}
+
+// Unwrap returns a fault of the right kind around the cause, so that both
+// errors.Is(err, ErrTimeout) and fault.KindOf(err) work.
+func (e *Error) Unwrap() error {
+	return &fault.Error{Kind: kindOf(e.Err), Err: e.Err}
+}
+
+func kindOf(err error) fault.Kind {
+	for _, k := range kinds {
+		if errors.Is(err, k.err) {
+			return k.kind
+		}
+	}
+	return fault.KindOf(err)
+}
+
+var kinds = []struct {
+	err  error
+	kind fault.Kind
+}{
+	{ErrNotFound, fault.NotFound},
+	{ErrAlreadyExists, fault.AlreadyExists},
+	{ErrInvalidState, fault.FailedPrecondition},
+	{ErrAlreadyStopped, fault.FailedPrecondition},
+	{ErrProcessEnded, fault.NotFound},
+	{ErrTimeout, fault.DeadlineExceeded},
+	{ErrDisconnected, fault.Unavailable},
+	{ErrUnavailable, fault.Unavailable},
+	{ErrNotSupported, fault.Unimplemented},
+	{ErrInvalidDocument, fault.InvalidArgument},
+	{ErrImageMismatch, fault.FailedPrecondition},
+	{ErrImageFormat, fault.FailedPrecondition},
+	{ErrNoHypervisor, fault.FailedPrecondition},
+	{ErrUnexpectedExit, fault.Internal},
+	{ErrFileNotFound, fault.NotFound},
+	{ErrAccessDenied, fault.PermissionDenied},
+	{ErrLogon, fault.InvalidArgument},
+	{ErrClosed, fault.FailedPrecondition},
+	{ErrUnknown, fault.Unknown},
+}

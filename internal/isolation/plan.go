@@ -1,0 +1,202 @@
+package isolation
+
+// Mode is the degree of isolation of a container.
+type Mode uint8
+
+// The modes. The zero Mode is invalid: a Plan always has one.
+const (
+	ModeInvalid     Mode = iota
+	ModeProcess          // shares the host's kernel
+	ModeHyperV           // in a utility VM with a kernel of its own
+	ModeHostProcess      // a job on the host (in a Hyper-V pod: in the guest)
+)
+
+// Guest is the operating system of the container.
+type Guest uint8
+
+// The guests.
+const (
+	GuestWindows Guest = iota
+	GuestLinux
+)
+
+// Role is the container's place in a pod.
+type Role uint8
+
+// The roles.
+const (
+	RoleStandalone Role = iota // no pod: the shim serves this task alone
+	RoleSandbox                // the pod itself
+	RoleWorkload               // a container that joins a pod
+)
+
+// Plan is all that the rest of isol needs to know to run one container. It is
+// a value: Decide makes it and nothing changes it.
+type Plan struct {
+	Mode      Mode
+	Guest     Guest
+	Role      Role
+	SandboxID string // id of the pod; empty for RoleStandalone
+
+	Container Container
+	UVM       *UVM // nil unless this plan boots a utility VM
+
+	Crossings []Crossing  // every opening of the boundary, in the order of the spec
+	Reasons   []Reason    // what decided, in the order of the decisions
+	Overruled []Overruled // weaker inputs that said otherwise
+}
+
+// Container holds the values of a container's document.
+type Container struct {
+	HostName string
+	MemoryMB uint64 // 0: no limit
+	Processor
+	Affinity       []AffinityMask
+	Storage        StorageQoS
+	Mounts         []Mount
+	Pipes          []Pipe
+	Devices        []Device
+	Network        Network
+	Registry       []RegistryValue
+	CredentialSpec string // JSON, empty for none
+	Dump           *Dump
+	HostProcess    *HostProcess // nil unless Mode is ModeHostProcess
+}
+
+// Processor limits CPU; at most one of the three is not 0 in a container's
+// document (HCS refuses more).
+type Processor struct {
+	Count  uint32 // processors
+	Limit  uint32 // of 10 000: 5000 is half of all processors (a VM: of 100 000)
+	Weight uint32 // relative, 1 to 10 000
+}
+
+// AffinityMask pins to processors of one group.
+type AffinityMask struct {
+	Mask  uint64
+	Group uint32
+}
+
+// StorageQoS limits storage; 0 means no limit.
+type StorageQoS struct {
+	IOPS      uint64
+	Bandwidth uint64 // bytes per second
+}
+
+// Mechanism is how a mount crosses the boundary.
+type Mechanism uint8
+
+// The mechanisms.
+const (
+	MechanismBind    Mechanism = iota // host path mapped by HCS into a process container
+	MechanismVSMB                     // share of the utility VM
+	MechanismSCSI                     // virtual or physical disk attached to the utility VM
+	MechanismSandbox                  // directory of the utility VM (sandbox://)
+	MechanismGuest                    // path of the guest (uvm://)
+)
+
+// Mount is a directory, file or disk that the container sees.
+type Mount struct {
+	Source      string // as HCS wants it: absolute, without prefix
+	Destination string
+	ReadOnly    bool
+	Mechanism   Mechanism
+	Type        string // OCI type as given: "", bind, virtual-disk, physical-disk, extensible-virtual-disk
+}
+
+// Pipe is a named pipe of the host that the container sees.
+type Pipe struct {
+	HostPath      string // \\.\pipe\name
+	ContainerName string // name without prefix
+	Guest         bool   // the pipe is the utility VM's (uvm://)
+}
+
+// Device is a device given to the container.
+type Device struct {
+	IDType string // class, vpci-class-guid, vpci-location-path, vpci, vpci-instance-id, gpu
+	ID     string
+}
+
+// Network says which network namespace the container is in.
+type Network struct {
+	NamespaceID         string // HCN namespace GUID, empty for none
+	EndpointIDs         []string
+	DNSSearch           []string
+	UnqualifiedDNSQuery bool
+	SharedContainer     string // id of the container whose namespace is shared
+}
+
+// RegistryValue is one registry value set in the container or the VM.
+type RegistryValue struct {
+	Hive  string // System, Software, Security, Sam
+	Key   string
+	Name  string
+	Type  string // String, ExpandedString, MultiString, Binary, DWord, QWord
+	Str   string
+	DWord uint32
+	QWord uint64
+	Bin   []byte
+}
+
+// Dump says where Windows Error Reporting writes process dumps.
+type Dump struct {
+	Folder string
+	Type   uint32 // 1 mini, 2 full
+	Count  uint32
+}
+
+// HostProcess holds what only HostProcess containers have.
+type HostProcess struct {
+	InheritUser  bool
+	RootfsFolder string // default C:\hpc
+}
+
+// UVM holds the values of the utility VM's document.
+type UVM struct {
+	ID              string // <pod id>@vm: others match on it
+	MemoryMB        uint64
+	Processor       Processor
+	AllowOvercommit bool
+	DeferredCommit  bool
+	ColdDiscardHint bool
+	LowMMIOGapMB    uint64
+	HighMMIOBaseMB  uint64
+	HighMMIOGapMB   uint64
+	CPUGroup        string
+	Partition       string // resource partition GUID
+	Storage         StorageQoS
+	ConsolePipe     string
+	DumpDirectory   string
+	Registry        []RegistryValue
+	NoDirectMap     bool
+	NoCompartments  bool // leaves out EnableCompartmentNamespace
+	NoWritableShare bool
+	NoTimeZone      bool
+	ForwardLogs     bool
+	BootFilesRoot   string
+	ServiceTable    map[string][]byte // hvsocket service GUID to HvSocketServiceConfig JSON
+	KernelDrivers   []string
+}
+
+// Crossing is one opening of the boundary between container and host.
+type Crossing struct {
+	Kind   string // host directory, host file, volume, disk, named pipe, port, network namespace, device, credential, host process
+	Host   string // what of the host
+	Inside string // where the container sees it
+	Write  bool
+	Source string // what asked for it: "mounts[2]", "annotation …"
+}
+
+// Reason is one decision and the input that made it.
+type Reason struct {
+	Decision string // "isolation = hyperv"
+	Input    string // "spec.windows.hyperv"
+	Why      string // a sentence
+}
+
+// Overruled is an input that said something else and lost.
+type Overruled struct {
+	Input string // the input that lost
+	Said  string // what it said
+	By    string // the input that won
+}
