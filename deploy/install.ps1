@@ -1,0 +1,93 @@
+<#
+.SYNOPSIS
+  Installs containerd-shim-isol-v1 on a Windows node and adds its runtimes to containerd's configuration.
+.DESCRIPTION
+  Copies the shim (and isolctl, if it lies beside) into containerd's folder, writes the runtime entries isol-process and
+  isol-hyperv into a drop-in file that config.toml imports, and restarts containerd. Running it again changes nothing that is
+  already so. Pods that run keep their shim: a new binary is put beside the old one by rename, which Windows allows for a
+  program that runs.
+.EXAMPLE
+  .\install.ps1 -Source .\bin\windows-amd64
+#>
+[CmdletBinding(SupportsShouldProcess)]
+param(
+    [Parameter(Mandatory)] [string] $Source,
+    [string] $ContainerdDir = "$env:ProgramFiles\containerd",
+    [string] $ConfigFile = "",
+    [switch] $NoRestart
+)
+$ErrorActionPreference = 'Stop'
+Set-StrictMode -Version Latest
+
+$shim = Join-Path $Source 'containerd-shim-isol-v1.exe'
+if (-not (Test-Path $shim)) { throw "no containerd-shim-isol-v1.exe in ${Source}: build it with 'make build' or give the folder that holds it with -Source" }
+if (-not (Test-Path $ContainerdDir)) { throw "no containerd in ${ContainerdDir}: install containerd 2.x first or give its folder with -ContainerdDir" }
+
+$bin = if (Test-Path (Join-Path $ContainerdDir 'bin')) { Join-Path $ContainerdDir 'bin' } else { $ContainerdDir }
+if (-not $ConfigFile) { $ConfigFile = Join-Path $ContainerdDir 'config.toml' }
+
+function Install-Program([string] $from) {
+    $to = Join-Path $bin (Split-Path $from -Leaf)
+    if ((Test-Path $to) -and (Get-FileHash $to).Hash -eq (Get-FileHash $from).Hash) { Write-Host "current: $to"; return }
+    if (Test-Path $to) {
+        # a running shim holds its image file open, but the file may be renamed
+        $old = "$to.old-$(Get-Date -Format yyyyMMddHHmmss)"
+        Move-Item $to $old
+        Write-Host "moved:   $old"
+    }
+    Copy-Item $from $to
+    Write-Host "copied:  $to"
+}
+
+Install-Program $shim
+$ctl = Join-Path $Source 'isolctl.exe'
+if (Test-Path $ctl) { Install-Program $ctl }
+# earlier versions that no shim runs any more
+Get-ChildItem $bin -Filter 'containerd-shim-isol-v1.exe.old-*' | ForEach-Object { Remove-Item $_.FullName -ErrorAction SilentlyContinue }
+
+$dropin = Join-Path (Split-Path $ConfigFile) 'isol.toml'
+$entry = @'
+version = 3
+
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.isol-process]
+  runtime_type = "io.containerd.isol.v1"
+  pod_annotations = ["io.isol.*"]
+  container_annotations = ["io.microsoft.container.*", "io.isol.*"]
+  [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.isol-process.options]
+    isolation = "process"
+
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.isol-hyperv]
+  runtime_type = "io.containerd.isol.v1"
+  pod_annotations = ["io.microsoft.virtualmachine.*", "io.isol.*"]
+  container_annotations = ["io.microsoft.container.*", "io.isol.*"]
+  [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.isol-hyperv.options]
+    isolation = "hyperv"
+'@
+if ((Test-Path $dropin) -and (Get-Content $dropin -Raw).Trim() -eq $entry.Trim()) {
+    Write-Host "current: $dropin"
+} else {
+    Set-Content -Path $dropin -Value $entry -Encoding ascii
+    Write-Host "written: $dropin"
+}
+
+if (-not (Test-Path $ConfigFile)) { Set-Content -Path $ConfigFile -Value "version = 3" -Encoding ascii }
+$config = Get-Content $ConfigFile -Raw
+$path = $dropin.Replace('\', '\\')
+if ($config -notmatch [regex]::Escape($path)) {
+    if ($config -match '(?m)^\s*imports\s*=') {
+        throw "$ConfigFile has an imports line already: add `"$path`" to it and run this again"
+    }
+    # imports is a top-level key: it must stand before the first table
+    $config = $config -replace '(?m)^(version\s*=\s*\d+[^\r\n]*)', "`$1`r`nimports = [`"$path`"]"
+    if ($config -notmatch [regex]::Escape($path)) { throw "$ConfigFile has no version line: put 'version = 3' at its top and run this again" }
+    Set-Content -Path $ConfigFile -Value $config -Encoding ascii
+    Write-Host "imports: $dropin in $ConfigFile"
+} else {
+    Write-Host "current: $ConfigFile"
+}
+
+if (-not $NoRestart -and (Get-Service containerd -ErrorAction SilentlyContinue)) {
+    Restart-Service containerd
+    Write-Host 'containerd restarted; running containers keep running'
+}
+Write-Host 'done: try  ctr run --rm --runtime io.containerd.isol.v1 IMAGE hello cmd /c echo hello'
