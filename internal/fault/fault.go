@@ -88,8 +88,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // New returns an error of the given kind with a formatted detail; %w wraps.
 func New(kind Kind, format string, args ...any) error {
-	err := fmt.Errorf(format, args...)
-	return &Error{Kind: kind, Detail: "", Err: err}
+	return &Error{Kind: kind, Err: fmt.Errorf(format, args...)}
 }
 
 // Wrap adds what was being done to err and keeps its kind. Wrap(nil) is nil.
