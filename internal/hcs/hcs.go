@@ -53,11 +53,11 @@ type Host interface {
 	List(ctx context.Context, query schema.SystemQuery) ([]schema.SystemSummary, error)
 
 	// ServiceProperties asks the service for facts about the machine.
-	ServiceProperties(ctx context.Context, query schema.PropertyQuery) (*schema.ServiceProperties, error)
+	ServiceProperties(ctx context.Context, query schema.ServicePropertyQuery) (*schema.ServiceProperties, error)
 
 	// ModifyService changes a setting of the service (credential guard
 	// instances, for example) and returns its answer, if any, as JSON.
-	ModifyService(ctx context.Context, req *schema.ModificationRequest) ([]byte, error)
+	ModifyService(ctx context.Context, req *schema.ServiceModification) ([]byte, error)
 
 	// GrantVMAccess lets the worker process of the VM with the given system id
 	// open path. It is idempotent.
