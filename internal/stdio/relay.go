@@ -118,10 +118,10 @@ func endOfStream(err error) bool {
 }
 
 // drain waits for the outputs' ends as Streams.Drain says. It looks at the
-// progress counters ten times per IdleLimit and resets the clock of each
+// progress counters ten times per quiet time and resets the clock of each
 // output that has moved.
-func (s *Streams) drain(ctx context.Context) error {
-	tick := time.NewTicker(IdleLimit / 10)
+func (s *Streams) drain(ctx context.Context, quiet time.Duration) error {
+	tick := time.NewTicker(quiet / 10)
 	defer tick.Stop()
 	seen := [2]uint64{}
 	since := [2]time.Time{time.Now(), time.Now()}
@@ -143,7 +143,7 @@ func (s *Streams) drain(ctx context.Context) error {
 					seen[i], since[i] = moved, now
 					continue
 				}
-				if err := out.overdue(now.Sub(since[i])); err != nil {
+				if err := out.overdue(now.Sub(since[i]), quiet); err != nil {
 					return fault.Wrap(err, "drain output", s.cfg.ID)
 				}
 			}
@@ -161,13 +161,13 @@ func (o *output) ended() bool {
 }
 
 // overdue returns an error if the output has stood still for too long.
-func (o *output) overdue(still time.Duration) error {
+func (o *output) overdue(still, quiet time.Duration) error {
 	switch {
 	case o.writing.Load() && still >= StallLimit:
 		return fault.New(fault.DeadlineExceeded, "%s: its reader took nothing for %v", o.name, StallLimit)
-	case !o.writing.Load() && still >= IdleLimit:
+	case !o.writing.Load() && still >= quiet:
 		return fault.New(fault.DeadlineExceeded,
-			"%s: still open but silent %v after the process ended, another process may hold it", o.name, IdleLimit)
+			"%s: still open but silent %v after the process ended, another process may hold it", o.name, quiet)
 	}
 	return nil
 }
@@ -285,7 +285,7 @@ func newInput(c net.Conn, log *slog.Logger) *input {
 }
 
 // relay copies to w until the client's end, then ends the process's input.
-func (in *input) relay(w io.Writer, closeStdin func(context.Context) error) {
+func (in *input) relay(w io.WriteCloser) {
 	defer in.close()
 	var buf buffer
 	defer buf.release()
@@ -305,9 +305,7 @@ func (in *input) relay(w io.Writer, closeStdin func(context.Context) error) {
 		}
 		buf.saw(n)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), StallLimit)
-	defer cancel()
-	if err := closeStdin(ctx); err != nil {
+	if err := w.Close(); err != nil && !endOfStream(err) {
 		in.log.Debug("ending the process's input failed", "error", err)
 	}
 }

@@ -3,14 +3,14 @@
 //
 // # States of a set of streams
 //
-//	      Open                    Attach                   Drain
+//	      Open                    Relay                    Drain
 //	(-) ────────▶ open ────────────────────▶ relaying ─────────────▶ drained
 //	               │                            │                       │
 //	               └──────────── Close ─────────┴───────────────────────┴──▶ closed
 //
 // Open makes every connection that the client asked for, so that a wrong path
 // fails the create, not the start. Nothing is read from the client's stdin
-// before Attach, so nothing can get lost between the two.
+// before Relay, so nothing can get lost between the two.
 //
 // # What happens when the client goes away
 //
@@ -79,17 +79,6 @@ type Config struct {
 	RetryTimeout          time.Duration // 0: dial a lost reader for ever
 }
 
-// Process is what the relays need of a process; hcs.Process has it. A stream
-// is nil if the process was made without it. The owner of the process closes
-// it; the relays only read, write and call CloseStdin.
-type Process interface {
-	Stdin() io.WriteCloser
-	Stdout() io.ReadCloser
-	Stderr() io.ReadCloser
-	// CloseStdin ends the process's input. It is idempotent.
-	CloseStdin(ctx context.Context) error
-}
-
 // System is what the package needs of the operating system.
 type System interface {
 	// Dial connects to a pipe that somebody serves. A pipe that nobody serves
@@ -123,10 +112,10 @@ type Streams struct {
 	outputs [2]*output // stdout, stderr; nil where there is none
 	logger  *logger    // nil unless the outputs go to a logger
 
-	attachOnce sync.Once
-	closeOnce  sync.Once
-	closeErr   error
-	outDone    chan struct{} // closed when every output's relay has ended
+	relayOnce sync.Once
+	closeOnce sync.Once
+	closeErr  error
+	outDone   chan struct{} // closed when every output's relay has ended
 }
 
 // Open connects what cfg asks for. Errors: InvalidArgument for a path of
@@ -202,49 +191,57 @@ func (s *Streams) HasStdout() bool { return s.outputs[0] != nil }
 // HasStderr reports whether the client wants the process's standard error.
 func (s *Streams) HasStderr() bool { return s.outputs[1] != nil }
 
-// Attach starts the relays between the process and the client. Only the first
-// call does anything. A process without a stream that the client wants leaves
-// that stream unused.
-func (s *Streams) Attach(p Process) {
-	s.attachOnce.Do(func() { s.attach(p) })
+// Relay starts copying between the process and the client and returns at once.
+// Only the first call does anything. An end is nil where the process has no
+// such stream; then the client's end stays unused. The relay closes stdin,
+// which must end the process's input, when the client's input is at its end
+// or after CloseStdin; closing stdout and stderr is the caller's.
+func (s *Streams) Relay(stdin io.WriteCloser, stdout, stderr io.Reader) {
+	s.relayOnce.Do(func() { s.relay(stdin, stdout, stderr) })
 }
 
-func (s *Streams) attach(p Process) {
-	if s.stdin != nil {
-		if w := p.Stdin(); w != nil {
-			go s.stdin.relay(w, p.CloseStdin)
-		}
+func (s *Streams) relay(stdin io.WriteCloser, stdout, stderr io.Reader) {
+	if s.stdin != nil && stdin != nil {
+		go s.stdin.relay(stdin)
 	}
 	var wg sync.WaitGroup
-	for i, r := range []io.ReadCloser{p.Stdout(), p.Stderr()} {
+	for i, r := range []io.Reader{stdout, stderr} {
 		out := s.outputs[i]
-		if r == nil || out == nil {
-			continue
+		switch {
+		case out == nil:
+		case r == nil:
+			close(out.done)
+		default:
+			wg.Go(func() { out.relay(r) })
 		}
-		wg.Go(func() { out.relay(r) })
 	}
 	go func() { wg.Wait(); close(s.outDone) }()
 }
 
 // CloseStdin ends the process's input: what the client has already written
-// still reaches the process. It returns at once and is idempotent.
-func (s *Streams) CloseStdin() {
+// still reaches the process. It returns at once, is remembered until Relay,
+// and is idempotent. The error is always nil.
+func (s *Streams) CloseStdin() error {
 	if s.stdin != nil {
 		s.stdin.finish()
 	}
+	return nil
 }
 
 // Drain returns when all output of an exited process has reached the client.
-// It gives up as the package comment says, with a DeadlineExceeded error that
-// names the stream and how much it had relayed, or when ctx ends. Without
-// Attach it returns at once.
-func (s *Streams) Drain(ctx context.Context) error {
-	attached := true
-	s.attachOnce.Do(func() { attached = false; close(s.outDone) })
-	if !attached {
+// It gives up as the package comment says, where quiet takes the place of
+// [IdleLimit] unless it is 0, with a DeadlineExceeded error that names the
+// stream; or when ctx ends. Without Relay it returns nil at once.
+func (s *Streams) Drain(ctx context.Context, quiet time.Duration) error {
+	relayed := true
+	s.relayOnce.Do(func() { relayed = false; close(s.outDone) })
+	if !relayed {
 		return nil
 	}
-	return s.drain(ctx)
+	if quiet <= 0 {
+		quiet = IdleLimit
+	}
+	return s.drain(ctx, quiet)
 }
 
 // Close ends the relays and gives up every connection. The caller closes the

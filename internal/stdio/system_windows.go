@@ -60,5 +60,5 @@ func (p loggerProcess) Kill() error { return p.cmd.Process.Kill() }
 // closedFile reports the errors of a pipe whose other or own end is closed.
 func closedFile(err error) bool {
 	return errors.Is(err, os.ErrClosed) || errors.Is(err, windows.ERROR_BROKEN_PIPE) ||
-		errors.Is(err, windows.ERROR_NO_DATA) || errors.Is(err, winio.ErrFileClosed)
+		errors.Is(err, windows.ERROR_NO_DATA)
 }
