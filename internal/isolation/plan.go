@@ -1,5 +1,7 @@
 package isolation
 
+import "github.com/isolrun/isol/internal/host"
+
 // Mode is the degree of isolation of a container.
 type Mode uint8
 
@@ -31,19 +33,37 @@ const (
 )
 
 // Plan is all that the rest of isol needs to know to run one container. It is
-// a value: Decide makes it and nothing changes it.
+// a value: Decide makes it and nothing changes it. Its JSON is what
+// `isolctl explain --format json` prints and `--pod` reads.
 type Plan struct {
-	Mode      Mode
-	Guest     Guest
-	Role      Role
-	SandboxID string // id of the pod; empty for RoleStandalone
+	ID        string   `json:"id"`
+	Mode      Mode     `json:"mode"`
+	Guest     Guest    `json:"guest"`
+	Role      Role     `json:"role"`
+	SandboxID string   `json:"sandboxID,omitempty"` // id of the pod; empty for RoleStandalone
+	Versions  Versions `json:"versions"`
 
-	Container Container
-	UVM       *UVM // nil unless this plan boots a utility VM
+	Container Container `json:"container"`
+	UVM       *UVM      `json:"uvm,omitempty"` // nil unless this plan boots a utility VM
 
-	Crossings []Crossing  // every opening of the boundary, in the order of the spec
-	Reasons   []Reason    // what decided, in the order of the decisions
-	Overruled []Overruled // weaker inputs that said otherwise
+	Crossings []Crossing  `json:"crossings,omitempty"` // every opening of the boundary, in the order of the spec
+	Reasons   []Reason    `json:"reasons"`             // what decided, in the order of the decisions
+	Overruled []Overruled `json:"overruled,omitempty"` // weaker inputs that said otherwise
+}
+
+// InVM reports whether the container runs in a utility VM: its own or its pod's.
+func (p *Plan) InVM() bool {
+	return p.Mode == ModeHyperV || p.Container.HostProcess != nil && p.Container.HostProcess.InGuest
+}
+
+// Versions are the Windows versions that were compared; each may be unknown.
+type Versions struct {
+	Host  host.Version `json:"host"`
+	Image host.Version `json:"image"`
+	// UVM is the version of the utility VM that the container runs in, and
+	// UVMSource the file that it was read from.
+	UVM       host.Version `json:"uvm"`
+	UVMSource string       `json:"uvmSource,omitempty"`
 }
 
 // Container holds the values of a container's document.
@@ -51,16 +71,18 @@ type Container struct {
 	HostName string
 	MemoryMB uint64 // 0: no limit
 	Processor
-	Affinity       []AffinityMask
-	Storage        StorageQoS
-	Mounts         []Mount
-	Pipes          []Pipe
-	Devices        []Device
-	Network        Network
-	Registry       []RegistryValue
-	CredentialSpec string // JSON, empty for none
-	Dump           *Dump
-	HostProcess    *HostProcess // nil unless Mode is ModeHostProcess
+	Affinity         []AffinityMask
+	Storage          StorageQoS
+	ScratchMin       uint64 // least size of the system drive in bytes; 0: the host's default
+	Mounts           []Mount
+	Pipes            []Pipe
+	Devices          []Device
+	DeviceExtensions []string // JSON files of additional device namespaces
+	Network          Network
+	Registry         []RegistryValue
+	CredentialSpec   string // JSON, empty for none
+	Dump             *Dump
+	HostProcess      *HostProcess // nil unless Mode is ModeHostProcess
 }
 
 // Processor limits CPU; at most one of the three is not 0 in a container's
@@ -88,11 +110,13 @@ type Mechanism uint8
 
 // The mechanisms.
 const (
-	MechanismBind    Mechanism = iota // host path mapped by HCS into a process container
-	MechanismVSMB                     // share of the utility VM
-	MechanismSCSI                     // virtual or physical disk attached to the utility VM
-	MechanismSandbox                  // directory of the utility VM (sandbox://)
-	MechanismGuest                    // path of the guest (uvm://)
+	MechanismBind      Mechanism = iota // host path mapped by HCS into a process container
+	MechanismVSMB                       // share of the utility VM
+	MechanismSCSI                       // virtual or physical disk attached to the utility VM
+	MechanismSandbox                    // directory of the utility VM (sandbox://)
+	MechanismGuest                      // path of the guest (uvm://), or left to the guest to make
+	MechanismPlan9                      // share of a Linux utility VM
+	MechanismHugePages                  // huge pages of a Linux guest (hugepages://)
 )
 
 // Mount is a directory, file or disk that the container sees.
@@ -149,11 +173,13 @@ type Dump struct {
 type HostProcess struct {
 	InheritUser  bool
 	RootfsFolder string // default C:\hpc
+	InGuest      bool   // a job in the pod's utility VM, not on the host
 }
 
 // UVM holds the values of the utility VM's document.
 type UVM struct {
 	ID              string // <pod id>@vm: others match on it
+	Image           string // folder that holds the utility VM; empty: found in the image's layers
 	MemoryMB        uint64
 	Processor       Processor
 	AllowOvercommit bool
@@ -176,27 +202,50 @@ type UVM struct {
 	BootFilesRoot   string
 	ServiceTable    map[string][]byte // hvsocket service GUID to HvSocketServiceConfig JSON
 	KernelDrivers   []string
+	Dump            *Dump  // where the guest writes process dumps
+	LogSources      string // base64 JSON of ETW providers to forward
+	NoLogDefaults   bool   // leaves out the default ETW providers
 }
 
 // Crossing is one opening of the boundary between container and host.
 type Crossing struct {
-	Kind   string // host directory, host file, volume, disk, named pipe, port, network namespace, device, credential, host process
-	Host   string // what of the host
-	Inside string // where the container sees it
-	Write  bool
-	Source string // what asked for it: "mounts[2]", "annotation …"
+	Kind   CrossingKind `json:"kind"`
+	Host   string       `json:"host"`             // what of the host
+	Inside string       `json:"inside,omitempty"` // where the container sees it
+	Write  bool         `json:"write,omitempty"`  // the container can change it
+	Source string       `json:"source"`           // what asked for it: "mounts[2]", "annotation …"
 }
+
+// CrossingKind is what of the host a crossing opens.
+type CrossingKind string
+
+// The kinds of crossings.
+const (
+	CrossHostPath    CrossingKind = "host path" // a directory or file: which one only the disk knows
+	CrossShare       CrossingKind = "network share"
+	CrossVolume      CrossingKind = "volume"
+	CrossDisk        CrossingKind = "disk"
+	CrossPipe        CrossingKind = "named pipe"
+	CrossNamespace   CrossingKind = "network namespace"
+	CrossEndpoint    CrossingKind = "network endpoint" // with the ports that its policies publish
+	CrossContainer   CrossingKind = "network of another container"
+	CrossDevice      CrossingKind = "device"
+	CrossCredential  CrossingKind = "credential"
+	CrossHostProcess CrossingKind = "host process"
+	CrossSocket      CrossingKind = "hvsocket service"
+	CrossDump        CrossingKind = "dump folder"
+)
 
 // Reason is one decision and the input that made it.
 type Reason struct {
-	Decision string // "isolation = hyperv"
-	Input    string // "spec.windows.hyperv"
-	Why      string // a sentence
+	Decision string `json:"decision"` // "isolation = hyperv"
+	Input    string `json:"input"`    // "spec.windows.hyperv"
+	Why      string `json:"why"`      // a sentence
 }
 
 // Overruled is an input that said something else and lost.
 type Overruled struct {
-	Input string // the input that lost
-	Said  string // what it said
-	By    string // the input that won
+	Input string `json:"input"` // the input that lost
+	Said  string `json:"said"`  // what it said
+	By    string `json:"by"`    // the input that won
 }

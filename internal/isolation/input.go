@@ -1,0 +1,28 @@
+package isolation
+
+import (
+	"github.com/isolrun/isol/internal/host"
+	"github.com/isolrun/isol/internal/node"
+	"github.com/isolrun/isol/internal/oci"
+	"github.com/isolrun/isol/internal/options"
+)
+
+// Image is what the layers of the container's image say of themselves.
+type Image = host.Image
+
+// Input is all that a decision depends on. Decide changes nothing in it.
+type Input struct {
+	ID        string // the container's id
+	Namespace string // containerd's namespace, for the node's policy; may be empty
+	Request   *oci.Request
+	// Annotations are the spec's annotations as they are, for the node's policy
+	// only: an operator may name any annotation there. All else is in Request.
+	Annotations map[string]string
+	Options     options.Options
+	Node        node.Config
+	Host        host.Facts
+	Image       Image
+	// Pod is the plan of the pod that a container joins: Request.Role is
+	// RoleWorkload exactly when it is not nil.
+	Pod *Plan
+}
