@@ -144,7 +144,7 @@ type ContainerDevice struct {
 // CredentialGuardState connects the container to a credential guard instance
 // (gMSA).
 type CredentialGuardState struct {
-	Cookie         []byte                   `json:"Cookie,omitempty" since:"17763"`
+	Cookie         string                   `json:"Cookie,omitempty" since:"17763"`
 	RPCEndpoint    string                   `json:"RpcEndpoint,omitempty" since:"17763"`
 	Transport      CredentialGuardTransport `json:"Transport,omitempty" since:"17763"`
 	CredentialSpec string                   `json:"CredentialSpec,omitempty" since:"17763"`

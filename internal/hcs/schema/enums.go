@@ -167,12 +167,12 @@ type PathType string
 
 // The values of PathType.
 const (
-	PathAbsolutePath        PathType = "AbsolutePath"
-	PathVirtualSmbShareName PathType = "VirtualSmbShareName"
+	AbsolutePath        PathType = "AbsolutePath"
+	VirtualSMBShareName PathType = "VirtualSmbShareName"
 )
 
 func (PathType) values() []value {
-	return from(17763, PathAbsolutePath, PathVirtualSmbShareName)
+	return from(17763, AbsolutePath, VirtualSMBShareName)
 }
 
 // PipePathType says how to read a pipe's path.
@@ -181,11 +181,11 @@ type PipePathType string
 // The values of PipePathType.
 const (
 	PipePathAbsolutePath       PipePathType = "AbsolutePath"
-	PipePathVirtualSmbPipeName PipePathType = "VirtualSmbPipeName"
+	PipePathVirtualSMBPipeName PipePathType = "VirtualSmbPipeName"
 )
 
 func (PipePathType) values() []value {
-	return from(17763, PipePathAbsolutePath, PipePathVirtualSmbPipeName)
+	return from(17763, PipePathAbsolutePath, PipePathVirtualSMBPipeName)
 }
 
 // CacheMode says how a layer is cached; empty means the host's default.

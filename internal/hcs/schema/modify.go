@@ -2,7 +2,7 @@ package schema
 
 // ModificationRequest is the document of HcsModifyComputeSystem. ResourcePath
 // is built by the functions of this package; Settings holds the type that the
-// path calls for (see [SettingsOf]).
+// path calls for.
 type ModificationRequest struct {
 	ResourcePath string      `json:"ResourcePath,omitempty" since:"17763"`
 	RequestType  RequestType `json:"RequestType,omitempty" since:"17763"`
