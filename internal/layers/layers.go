@@ -1,8 +1,33 @@
 // Package layers finds a container's file system layers in what the client
-// gave, and mounts them.
+// gave ([Resolve], pure) and mounts them ([Store]).
+//
+//	rootfs mounts ─┐
+//	               ├─ Resolve ─▶ Layers ─▶ Store.Mount ─▶ Mounted ─▶ HCS document
+//	layerFolders ──┘                         │
+//	                                         └─ Driver: one call each to the system
+//
+// A [Store] made by [NewStore] holds the rules: the order of calls, retries,
+// the undo of each partial failure, deadlines. A [Driver] holds the calls: on
+// Windows those of hcsshim's root package ([Windows]).
+//
+// # States of a scratch
+//
+//	          Activate               Prepare
+//	(absent) ──────────▶ activated ───────────▶ mounted
+//	              ◀──────────      ◀───────────
+//	          Deactivate             Unprepare
+//
+// # Failure rules and locks
+//
+// Calls of the system cannot be interrupted. A method of the store whose
+// context ends returns; the call goes on behind it, and a mount that succeeds
+// late is undone. A scratch stays locked until then, so that a later call for
+// it waits (as long as its own context lasts) instead of crossing the first.
 package layers
 
-import "context"
+import (
+	"context"
+)
 
 // Mount is one mount of the task's root file system, as containerd gives it.
 type Mount struct {
@@ -31,9 +56,8 @@ type Mounted struct {
 }
 
 // Store mounts root file systems on the host. All methods may be called from
-// any goroutine, but not twice at the same time for one scratch. A method whose
-// ctx ends returns ctx's error; what the system still does for it is undone
-// when it is done.
+// any goroutine. A method whose ctx ends returns ctx's error; what the system
+// still does for it is undone when it is done. Errors carry a fault kind.
 type Store interface {
 	// EnsureScratch makes the scratch disk in l.Scratch if there is none.
 	EnsureScratch(ctx context.Context, l Layers) error
@@ -46,8 +70,24 @@ type Store interface {
 	Unmount(ctx context.Context, scratch string) error
 }
 
-// Resolve finds the layers in the rootfs mounts of the request or in
-// Windows.LayerFolders of the spec: exactly one of the two must be given.
-func Resolve(rootfs []Mount, layerFolders []string) (Layers, error) {
-	return Layers{}, nil
+// Driver is the layer functions of one machine, each a single call that ends
+// when the system lets it. Errors are [*CallError] values. Implemented by
+// [Windows] and by the emulator's adapter in tests.
+type Driver interface {
+	// HasScratch reports whether the folder holds a scratch disk.
+	HasScratch(folder string) (bool, error)
+	// CreateScratch makes the folder, if need be, and the scratch disk in it.
+	CreateScratch(folder string, parents []string) error
+	// Activate attaches the scratch disk.
+	Activate(scratch string) error
+	// Prepare turns the filter on that shows the parents below the scratch.
+	Prepare(scratch string, parents []string) error
+	// MountPath returns the volume path of a prepared scratch.
+	MountPath(scratch string) (string, error)
+	// NameToGUID returns the id that HCS gives a layer with this base name.
+	NameToGUID(name string) (string, error)
+	// Unprepare turns the filter off.
+	Unprepare(scratch string) error
+	// Deactivate detaches the scratch disk.
+	Deactivate(scratch string) error
 }

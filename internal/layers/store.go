@@ -1,0 +1,191 @@
+package layers
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/isolrun/isol/internal/fault"
+)
+
+// Attempts at a mount and the pause between them are those of runhcs, which
+// found them on Server 2019 under load.
+const (
+	mountAttempts = 5
+	mountPause    = 100 * time.Millisecond
+)
+
+// NewStore returns the store over d.
+func NewStore(d Driver) Store {
+	return &store{driver: d, busy: map[string]chan struct{}{}}
+}
+
+type store struct {
+	driver Driver
+
+	mu   sync.Mutex
+	busy map[string]chan struct{} // scratches in work; closed when free. Guarded by mu.
+}
+
+// EnsureScratch implements Store.
+func (s *store) EnsureScratch(ctx context.Context, l Layers) error {
+	return s.do(ctx, "create scratch", l.Scratch, func() error {
+		has, err := s.driver.HasScratch(l.Scratch)
+		if err != nil || has {
+			return err
+		}
+		return s.driver.CreateScratch(l.Scratch, l.Parents)
+	}, nil)
+}
+
+// Mount implements Store.
+func (s *store) Mount(ctx context.Context, l Layers) (Mounted, error) {
+	// The call may outlive this function: it works on a value of its own,
+	// which is read only after do has returned nil.
+	m := new(Mounted)
+	l.Parents = slices.Clone(l.Parents)
+	mount := func() (err error) {
+		if err = s.attach(ctx, l); err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, s.detach(l.Scratch))
+			}
+		}()
+		if m.Path, err = s.driver.MountPath(l.Scratch); err != nil {
+			return err
+		}
+		m.Layers, err = s.identify(l.Parents)
+		return err
+	}
+	err := s.do(ctx, "mount layers", l.Scratch, mount, func() { _ = s.detach(l.Scratch) })
+	if err != nil {
+		return Mounted{}, err
+	}
+	return *m, nil
+}
+
+// Unmount implements Store.
+func (s *store) Unmount(ctx context.Context, scratch string) error {
+	return s.do(ctx, "unmount layers", scratch, func() error { return s.detach(scratch) }, nil)
+}
+
+// attach activates and prepares, again and again while the disk is not ready.
+func (s *store) attach(ctx context.Context, l Layers) error {
+	for attempt := 1; ; attempt++ {
+		err := s.attachOnce(l)
+		if err == nil || !retryable(err) || attempt == mountAttempts {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), err)
+		case <-time.After(mountPause):
+		}
+	}
+}
+
+func (s *store) attachOnce(l Layers) error {
+	if err := s.driver.Activate(l.Scratch); err != nil {
+		return err
+	}
+	err := s.driver.Prepare(l.Scratch, l.Parents)
+	if err == nil {
+		return nil
+	}
+	if derr := s.driver.Deactivate(l.Scratch); derr != nil && !gone(derr) {
+		err = errors.Join(err, derr)
+	}
+	return err
+}
+
+// detach takes the filter off, then the disk. The disk is tried even if the
+// filter did not come off: a shim that crashed between the two leaves that.
+func (s *store) detach(scratch string) error {
+	var errs []error
+	for _, call := range []func(string) error{s.driver.Unprepare, s.driver.Deactivate} {
+		if err := call(scratch); err != nil && !gone(err) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *store) identify(parents []string) ([]Layer, error) {
+	out := make([]Layer, 0, len(parents))
+	for _, p := range parents {
+		id, err := s.driver.NameToGUID(baseName(p))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Layer{ID: id, Path: p})
+	}
+	return out, nil
+}
+
+// do runs f for a scratch that no other call works on, and returns when f has
+// or ctx ends, whichever is first. If do did not wait for f and f succeeds, late
+// undoes it: its error has no one to go to, and the journal still names the
+// mount. The scratch is free again when all that has ended.
+func (s *store) do(ctx context.Context, op, scratch string, f func() error, late func()) error {
+	free, err := s.lock(ctx, scratch)
+	if err != nil {
+		return fault.Wrap(err, op, scratch)
+	}
+	var decided atomic.Bool // whoever sets it first, f or ctx, decides the outcome
+	done := make(chan error, 1)
+	go func() {
+		defer free()
+		err := f()
+		if decided.CompareAndSwap(false, true) {
+			done <- err
+		} else if err == nil && late != nil {
+			late()
+		}
+	}()
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		if decided.CompareAndSwap(false, true) {
+			err = &fault.Error{Detail: "the layer store did not answer in time", Err: context.Cause(ctx)}
+		} else {
+			err = <-done
+		}
+	}
+	return fault.Wrap(err, op, scratch)
+}
+
+func (s *store) lock(ctx context.Context, scratch string) (free func(), err error) {
+	for {
+		s.mu.Lock()
+		held, taken := s.busy[scratch]
+		if !taken {
+			mine := make(chan struct{})
+			s.busy[scratch] = mine
+			s.mu.Unlock()
+			return func() { s.unlock(scratch, mine) }, nil
+		}
+		s.mu.Unlock()
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return nil, &fault.Error{Detail: "an earlier call for this scratch has not ended", Err: context.Cause(ctx)}
+		}
+	}
+}
+
+func (s *store) unlock(scratch string, mine chan struct{}) {
+	s.mu.Lock()
+	delete(s.busy, scratch)
+	s.mu.Unlock()
+	close(mine)
+}
+
+func hasCode(err error, want ...uint32) bool {
+	var e *CallError
+	return errors.As(err, &e) && slices.Contains(want, win32(e.Code))
+}
