@@ -49,3 +49,22 @@ const (
 	KeyUVMLogSources        StringKey   = "io.microsoft.virtualmachine.forwardlogs.sources"
 	KeyUVMBootFiles         StringKey   = "io.microsoft.virtualmachine.bootfilesrootpath"
 )
+
+// The keys that only this package asks for: their values are fields of
+// [Request].
+const (
+	keyContainerType      = "io.kubernetes.cri.container-type"
+	keySandboxID          = "io.kubernetes.cri.sandbox-id"
+	keyDisableUnsafe      = "io.microsoft.disable-unsafe-operations"
+	keyMemoryMB           = "io.microsoft.container.memory.sizeinmb"
+	keyProcessorCount     = "io.microsoft.container.processor.count"
+	keyProcessorLimit     = "io.microsoft.container.processor.limit"
+	keyProcessorWeight    = "io.microsoft.container.processor.weight"
+	keyBandwidth          = "io.microsoft.container.storage.qos.bandwidthmaximum"
+	keyIOPS               = "io.microsoft.container.storage.qos.iopsmaximum"
+	keyHostProcess        = "microsoft.com/hostprocess-container"
+	keyInheritUser        = "microsoft.com/hostprocess-inherit-user"
+	keyRootfsLocation     = "microsoft.com/hostprocess-rootfs-location"
+	keyDisableHostProcess = "microsoft.com/disable-hostprocess-container"
+	keyServiceTable       = "io.microsoft.virtualmachine.hv-socket.service-table."
+)

@@ -1,6 +1,9 @@
 package oci
 
-import "encoding/json"
+import (
+	"maps"
+	"slices"
+)
 
 // Each kind of annotation has a key type of its own, so that asking for a
 // number under the key of a switch does not compile.
@@ -19,8 +22,10 @@ type Values struct {
 	m map[string]given
 }
 
+// given is one parsed annotation; text is how it was written.
 type given struct {
 	v      any
+	text   string
 	source Source
 }
 
@@ -44,12 +49,8 @@ func (v Values) Registry(k RegistryKey) Value[[]RegistryValue] {
 	return value[[]RegistryValue](v, string(k))
 }
 
-// ServiceTable returns the hvsocket services that annotations add: service
-// GUID to the JSON of its HvSocketServiceConfig.
-func (v Values) ServiceTable() map[string]Value[json.RawMessage] { return nil }
-
 // Keys returns the keys that were given, sorted.
-func (v Values) Keys() []string { return nil }
+func (v Values) Keys() []string { return slices.Sorted(maps.Keys(v.m)) }
 
 func value[T any](v Values, key string) Value[T] {
 	g := v.m[key]
