@@ -1,0 +1,240 @@
+package gcs
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+
+	"github.com/isolrun/isol/internal/hcs"
+)
+
+// call is a request whose response has not come.
+type call struct {
+	proc Procedure
+	resp response
+	done chan struct{} // closed when err is set
+	err  error
+	then func(error) // runs on the reader's goroutine before done is closed, may be nil
+}
+
+func (c *call) finish(err error) {
+	c.err = err
+	if c.then != nil {
+		c.then(err)
+	}
+	close(c.done)
+}
+
+// bridge frames requests, matches responses and hands out notifications.
+type bridge struct {
+	conn   io.ReadWriteCloser
+	log    *slog.Logger
+	notify func(ContainerNotification)
+	out    chan []byte
+	dead   chan struct{} // closed when the bridge is dead; err is set before
+
+	mu     sync.Mutex
+	nextID int64
+	calls  map[int64]*call // nil once dead; a nil call is one that was given up
+	err    error
+}
+
+// newBridge takes conn over. notify runs on the reader's goroutine and must not block.
+func newBridge(conn io.ReadWriteCloser, log *slog.Logger, notify func(ContainerNotification)) *bridge {
+	b := &bridge{
+		conn: conn, log: log, notify: notify,
+		out:   make(chan []byte),
+		dead:  make(chan struct{}),
+		calls: map[int64]*call{},
+	}
+	go b.write()
+	go b.read()
+	return b
+}
+
+// errClosed is the reason of a bridge that isol itself closed.
+var errClosed = errors.New("the guest connection was closed")
+
+// close kills the bridge. It is idempotent; the first reason stays.
+func (b *bridge) close(reason error) {
+	b.mu.Lock()
+	if b.calls == nil {
+		b.mu.Unlock()
+		return
+	}
+	calls := b.calls
+	b.calls = nil
+	b.err = fmt.Errorf("%w: %w", hcs.ErrDisconnected, reason)
+	b.mu.Unlock()
+
+	close(b.dead)
+	// The stream is of no more use whatever Close says of it.
+	_ = b.conn.Close()
+	for _, c := range calls {
+		if c != nil {
+			c.finish(b.err)
+		}
+	}
+}
+
+// reason returns why the bridge died. It must be called only after dead is closed.
+func (b *bridge) reason() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
+}
+
+// send issues a request and returns at once, with the error if the bridge is
+// dead or req cannot be encoded. then, if not nil, learns the outcome.
+func (b *bridge) send(ctx context.Context, proc Procedure, req any, resp response, then func(error)) (int64, *call, error) {
+	body, err := json.Marshal(req)
+	if err != nil {
+		return 0, nil, fmt.Errorf("%w: %w", hcs.ErrInvalidDocument, err)
+	}
+	c := &call{proc: proc, resp: resp, done: make(chan struct{}), then: then}
+	b.mu.Lock()
+	if b.calls == nil {
+		defer b.mu.Unlock()
+		return 0, nil, b.err
+	}
+	b.nextID++
+	id := b.nextID
+	b.calls[id] = c
+	b.mu.Unlock()
+
+	frame, err := Frame{Type: proc.Request(), ID: id, Body: body}.Append(make([]byte, 0, headerSize+len(body)))
+	if err != nil {
+		b.forget(id)
+		return 0, nil, fmt.Errorf("%w: %w", hcs.ErrInvalidDocument, err)
+	}
+	select {
+	case b.out <- frame:
+		return id, c, nil
+	case <-b.dead:
+		return 0, nil, b.reason()
+	case <-ctx.Done():
+		b.forget(id)
+		return 0, nil, contextError(ctx)
+	}
+}
+
+// call issues a request and waits for its response or the end of ctx.
+func (b *bridge) call(ctx context.Context, proc Procedure, req any, resp response) error {
+	id, c, err := b.send(ctx, proc, req, resp, nil)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-c.done:
+		return c.err
+	case <-ctx.Done():
+		if b.giveUp(id) {
+			return contextError(ctx)
+		}
+		<-c.done // the response came in the same moment
+		return c.err
+	}
+}
+
+// contextError says what the end of ctx means to a caller: a passed deadline
+// is the guest's silence.
+func contextError(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", hcs.ErrTimeout, context.Cause(ctx))
+	}
+	return context.Cause(ctx)
+}
+
+// giveUp keeps the id of a call reserved and drops its response when it comes.
+// It reports false if the response has come.
+func (b *bridge) giveUp(id int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c := b.calls[id]; c == nil {
+		return false
+	}
+	b.calls[id] = nil
+	return true
+}
+
+// forget frees the id of a request that was never sent.
+func (b *bridge) forget(id int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.calls, id)
+}
+
+func (b *bridge) write() {
+	for {
+		select {
+		case frame := <-b.out:
+			if _, err := b.conn.Write(frame); err != nil {
+				b.close(fmt.Errorf("write to the guest: %w", err))
+				return
+			}
+		case <-b.dead:
+			return
+		}
+	}
+}
+
+func (b *bridge) read() {
+	r := bufio.NewReader(b.conn)
+	for {
+		f, err := ReadFrame(r)
+		if err != nil {
+			if err == io.EOF {
+				err = errors.New("the guest closed the connection")
+			}
+			b.close(err)
+			return
+		}
+		b.receive(f)
+	}
+}
+
+// receive handles one whole frame. Nothing in a frame's body can break the
+// framing, so nothing here kills the bridge.
+func (b *bridge) receive(f Frame) {
+	switch f.Type & kindMask {
+	case kindResponse:
+		b.receiveResponse(f)
+	case kindNotify:
+		var n ContainerNotification
+		if f.Type != NotifyContainer {
+			b.log.Warn("guest sent a notification of unknown type, dropped", "type", uint32(f.Type))
+		} else if err := json.Unmarshal(f.Body, &n); err != nil {
+			b.log.Error("guest sent a notification that cannot be decoded, dropped", "error", err)
+		} else {
+			b.notify(n)
+		}
+	default:
+		b.log.Warn("guest sent a message that is neither response nor notification, dropped", "type", uint32(f.Type))
+	}
+}
+
+func (b *bridge) receiveResponse(f Frame) {
+	b.mu.Lock()
+	c, known := b.calls[f.ID]
+	delete(b.calls, f.ID)
+	b.mu.Unlock()
+	switch {
+	case !known:
+		b.log.Warn("guest answered a call that was never made, dropped", "id", f.ID, "type", uint32(f.Type))
+	case c == nil:
+		b.log.Debug("guest answered a call that was given up, dropped", "id", f.ID, "procedure", f.Type.Procedure())
+	case f.Type != c.proc.Response():
+		c.finish(fmt.Errorf("%w: the guest answered %v with %v", hcs.ErrUnknown, c.proc, f.Type.Procedure()))
+	default:
+		if err := json.Unmarshal(f.Body, c.resp); err != nil {
+			c.finish(fmt.Errorf("%w: the guest's answer cannot be decoded: %w", hcs.ErrUnknown, err))
+			return
+		}
+		c.finish(nil)
+	}
+}
