@@ -1,10 +1,13 @@
 package hcs
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/hcs/schema"
 )
 
 // The error values of the port. An error of this package matches exactly one
@@ -40,16 +43,42 @@ type Error struct {
 	Err    error  // one of the Err values, or a context error
 }
 
-// Error returns a sentence naming the call, the subject, the cause and the code.
+// NewError returns the error for an HRESULT that a call answered, with the
+// service's result document, which may be empty.
+func NewError(op, id string, hresult uint32, result string) *Error {
+	return &Error{Op: op, ID: id, Code: hresult, Result: result, Err: Classify(hresult)}
+}
+
+// Error returns a sentence naming the call, the subject, the cause, the code,
+// what the service said, and what to do about it.
 func (e *Error) Error() string {
 	s := fmt.Sprintf("%s %s: %v", e.Op, e.ID, e.Err)
 	if e.Code != 0 {
 		s += fmt.Sprintf(" (0x%08x)", e.Code)
 	}
-	if e.Result != "" {
-		s += ": " + e.Result
+	if said := resultText(e.Result); said != "" {
+		s += ": " + said
+	}
+	if hint := Hint(e.Err); hint != "" {
+		s += " (" + hint + ")"
 	}
 	return s
+}
+
+// resultText is what a person wants of a result document: its message and the
+// messages of its events. A document that is not one is given as it is.
+func resultText(doc string) string {
+	var r schema.ResultError
+	if doc == "" || json.Unmarshal([]byte(doc), &r) != nil {
+		return doc
+	}
+	said := make([]string, 0, 1+len(r.ErrorEvents))
+	for _, m := range append([]schema.ErrorEvent{{Message: r.ErrorMessage}}, r.ErrorEvents...) {
+		if text := strings.TrimSpace(m.Message); text != "" {
+			said = append(said, text)
+		}
+	}
+	return strings.Join(said, "; ")
 }
 
 // Unwrap returns a fault of the right kind around the cause, so that both
