@@ -1,9 +1,22 @@
 package oci
 
 import (
-	"errors"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/isolrun/isol/internal/fault"
+)
+
+// The ends of the type URLs under which containerd sends parts of the OCI
+// runtime spec as JSON; typeurl puts types.containerd.io/ before them.
+const (
+	processType          = "opencontainers/runtime-spec/1/Process"
+	windowsResourcesType = "opencontainers/runtime-spec/1/WindowsResources"
 )
 
 // Process is what to run: the init process of a container or an exec.
@@ -24,14 +37,143 @@ type ConsoleSize struct {
 }
 
 // Line returns the Windows command line: CommandLine as it is, or Args joined
-// so that a program that splits by the rules of CommandLineToArgvW gets them back.
-func (p *Process) Line() string { return p.CommandLine }
+// so that a program that splits by the rules of CommandLineToArgvW gets them
+// back: https://learn.microsoft.com/cpp/c-language/parsing-c-command-line-arguments
+func (p *Process) Line() string {
+	if p.CommandLine != "" {
+		return p.CommandLine
+	}
+	var b strings.Builder
+	for i, arg := range p.Args {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		quoteArg(&b, arg)
+	}
+	return b.String()
+}
 
-// ProcessFromSpec checks and copies the process section of a spec.
-func ProcessFromSpec(p *specs.Process) (*Process, error) { return nil, errors.New("not yet") }
+// quoteArg writes one argument. Backslashes count only before a quote: there
+// they are doubled, and one more makes the quote a letter.
+func quoteArg(b *strings.Builder, arg string) {
+	quotes := arg == "" || strings.ContainsAny(arg, " \t")
+	if quotes {
+		b.WriteByte('"')
+	}
+	backslashes := 0
+	for i := range len(arg) {
+		switch arg[i] {
+		case '\\':
+			backslashes++
+		case '"':
+			b.WriteString(strings.Repeat(`\`, backslashes+1))
+			backslashes = 0
+		default:
+			backslashes = 0
+		}
+		b.WriteByte(arg[i])
+	}
+	if quotes {
+		b.WriteString(strings.Repeat(`\`, backslashes))
+		b.WriteByte('"')
+	}
+}
+
+// ProcessFromSpec checks and copies the process section of a spec, or the
+// process of an exec. Errors are fault.InvalidArgument.
+func ProcessFromSpec(p *specs.Process) (*Process, error) {
+	if p == nil {
+		return nil, invalid("process", "is missing", "")
+	}
+	if p.CommandLine == "" && (len(p.Args) == 0 || p.Args[0] == "") {
+		return nil, invalid("process", "neither commandLine nor args says what to run", "")
+	}
+	out := &Process{
+		CommandLine: p.CommandLine,
+		Cwd:         p.Cwd,
+		Env:         slices.Clone(p.Env),
+		User:        p.User.Username,
+		Terminal:    p.Terminal,
+	}
+	if p.CommandLine == "" {
+		out.Args = slices.Clone(p.Args)
+	}
+	if err := out.check(); err != nil {
+		return nil, err
+	}
+	if p.Terminal && p.ConsoleSize != nil {
+		if p.ConsoleSize.Height > math.MaxUint16 || p.ConsoleSize.Width > math.MaxUint16 {
+			return nil, invalid("process.consoleSize", fmt.Sprintf("%d by %d characters: at most %d each way",
+				p.ConsoleSize.Width, p.ConsoleSize.Height, math.MaxUint16), "")
+		}
+		out.ConsoleSize = ConsoleSize{Height: uint16(p.ConsoleSize.Height), Width: uint16(p.ConsoleSize.Width)}
+	}
+	return out, nil
+}
+
+// check refuses what no process can be started with.
+func (p *Process) check() error {
+	if strings.ContainsRune(p.CommandLine, 0) {
+		return invalid("process.commandLine", "has a NUL in it", "")
+	}
+	for i, a := range p.Args {
+		if strings.ContainsRune(a, 0) {
+			return invalid(fmt.Sprintf("process.args[%d]", i), "has a NUL in it", "")
+		}
+	}
+	if !goodCwd(p.Cwd) {
+		return invalid("process.cwd", fmt.Sprintf("%q is not absolute", shorten(p.Cwd)), `write it with its drive: C:\folder`)
+	}
+	for i, e := range p.Env {
+		if strings.IndexByte(e, '=') < 1 || strings.ContainsRune(e, 0) {
+			return invalid(fmt.Sprintf("process.env[%d]", i), fmt.Sprintf("%q is not NAME=value", shorten(e)), "")
+		}
+	}
+	return nil
+}
+
+// mountPointVariable is the variable that HostProcess containers name their
+// root file system by; a working folder may begin with it, as
+// https://kubernetes.io/docs/tasks/configure-pod-container/create-hostprocess-pod/
+// tells their users to write.
+const mountPointVariable = "CONTAINER_SANDBOX_MOUNT_POINT"
+
+// goodCwd reports whether a working folder is absolute, or empty. The path may
+// leave out the drive: images built on Linux say /app.
+func goodCwd(cwd string) bool {
+	return cwd == "" || isRooted(cwd) ||
+		strings.HasPrefix(cwd, "$"+mountPointVariable) ||
+		strings.HasPrefix(cwd, "$env:"+mountPointVariable) ||
+		strings.HasPrefix(cwd, "%"+mountPointVariable+"%")
+}
 
 // ProcessFromAny decodes the process that an Exec request carries: JSON of the
 // type opencontainers/runtime-spec/1/Process.
 func ProcessFromAny(typeURL string, value []byte) (*Process, error) {
-	return nil, errors.New("not yet")
+	const op = "read process"
+	if !strings.HasSuffix(typeURL, processType) {
+		return nil, wrongType(op, typeURL, processType)
+	}
+	var p specs.Process
+	if err := decodeSpecType(op, typeURL, value, &p); err != nil {
+		return nil, err
+	}
+	return ProcessFromSpec(&p)
+}
+
+func decodeSpecType(op, typeURL string, value []byte, v any) error {
+	if len(value) > MaxSpecSize {
+		return &fault.Error{Kind: fault.InvalidArgument, Op: op, Subject: typeURL, Detail: fmt.Sprintf("larger than %d MiB", MaxSpecSize>>20)}
+	}
+	if err := json.Unmarshal(value, v); err != nil {
+		return jsonError(op, typeURL, value, err)
+	}
+	return nil
+}
+
+func wrongType(op, typeURL, want string) error {
+	return &fault.Error{
+		Kind: fault.InvalidArgument, Op: op,
+		Detail: fmt.Sprintf("type %q, want %s", shorten(typeURL), want),
+	}
 }

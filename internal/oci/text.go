@@ -183,13 +183,9 @@ func (v *registryJSON) check() error {
 	if !ok {
 		return fmt.Errorf("Type %q is none of String, ExpandedString, MultiString, Binary, DWord, QWord", v.Type)
 	}
-	for member, there := range map[string]bool{
-		"StringValue": v.StringValue != "", "BinaryValue": len(v.BinaryValue) > 0,
-		"DWordValue": v.DWordValue != 0, "QWordValue": v.QWordValue != 0,
-	} {
-		if there && member != holder {
-			return fmt.Errorf("Type %s goes with %s alone", v.Type, holder)
-		}
+	if holder != "StringValue" && v.StringValue != "" || holder != "BinaryValue" && len(v.BinaryValue) > 0 ||
+		holder != "DWordValue" && v.DWordValue != 0 || holder != "QWordValue" && v.QWordValue != 0 {
+		return fmt.Errorf("Type %s goes with %s alone", v.Type, holder)
 	}
 	if !registryAllowed(v.Key.Hive, v.Key.Name) {
 		return fmt.Errorf(`the key %s\%s may not be set: allowed are Software, and of System CurrentControlSet\Services, CurrentControlSet\Policies and Software`, v.Key.Hive, v.Key.Name)

@@ -1,0 +1,155 @@
+package oci
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/isolrun/isol/internal/fault"
+)
+
+// readResources takes the container's limits from annotations, else from the
+// spec, as runhcs does. A limit of the spec that an annotation overrules with
+// another value is recorded.
+func (r *Request) readResources(spec *specs.Spec) error {
+	var fromSpec Resources
+	if spec.Windows != nil && spec.Windows.Resources != nil {
+		var err error
+		if fromSpec, err = resourcesFromSpec(spec.Windows.Resources); err != nil {
+			return err
+		}
+	}
+	v := r.Annotations
+	r.Resources = Resources{
+		CPUCount:   r.stronger(v.Uint(keyProcessorCount), fromSpec.CPUCount),
+		CPULimit:   r.stronger(v.Uint(keyProcessorLimit), fromSpec.CPULimit),
+		CPUWeight:  r.stronger(v.Uint(keyProcessorWeight), fromSpec.CPUWeight),
+		Affinity:   fromSpec.Affinity,
+		MemoryMB:   r.stronger(v.Uint(keyMemoryMB), fromSpec.MemoryMB),
+		IOPS:       r.stronger(v.Uint(keyIOPS), fromSpec.IOPS),
+		Bandwidth:  r.stronger(v.Uint(keyBandwidth), fromSpec.Bandwidth),
+		ScratchMin: fromSpec.ScratchMin,
+	}
+	// A sandbox may be a utility VM, which takes all three together: its spec is
+	// judged when the mode is known.
+	if r.Role == RoleSandbox {
+		return nil
+	}
+	return r.Resources.CheckCPU()
+}
+
+// stronger returns the annotation's value if there is one, else the spec's.
+func (r *Request) stronger(annotation, spec Value[uint64]) Value[uint64] {
+	if !annotation.Set() {
+		return spec
+	}
+	if spec.Set() && spec.V != annotation.V {
+		r.Overruled = append(r.Overruled, Overruled{Input: spec.Source, Said: fmt.Sprint(spec.V), By: annotation.Source})
+	}
+	return annotation
+}
+
+// CheckCPU refuses more than one of count, limit and weight: the document of a
+// Windows container takes only one. Parse has checked it for every role but
+// the sandbox, which may become a utility VM that takes all three.
+func (r Resources) CheckCPU() error {
+	var said []string
+	for _, v := range []struct {
+		name string
+		v    Value[uint64]
+	}{{"count", r.CPUCount}, {"limit", r.CPULimit}, {"weight", r.CPUWeight}} {
+		if v.v.Set() {
+			said = append(said, fmt.Sprintf("%s %d (%s)", v.name, v.v.V, v.v.Source))
+		}
+	}
+	if len(said) < 2 {
+		return nil
+	}
+	return &fault.Error{
+		Kind: fault.InvalidArgument, Op: opParse, Subject: "processor limits",
+		Detail: strings.Join(said, ", ") + " are mutually exclusive in a Windows container",
+		Hint:   "keep one of them",
+	}
+}
+
+const specResources = "spec.windows.resources."
+
+// resourcesFromSpec checks and copies spec.windows.resources. 0 means "not
+// said" everywhere, as runhcs reads it.
+func resourcesFromSpec(w *specs.WindowsResources) (Resources, error) {
+	var r Resources
+	if m := w.Memory; m != nil && m.Limit != nil && *m.Limit != 0 {
+		if *m.Limit < mib {
+			return r, invalid("windows.resources.memory.limit", fmt.Sprintf("%d bytes are less than 1 MiB", *m.Limit), "the limit is in bytes")
+		}
+		r.MemoryMB = Value[uint64]{*m.Limit / mib, specResources + "memory.limit"}
+	}
+	if s := w.Storage; s != nil {
+		r.IOPS = optional(s.Iops, "storage.iops")
+		r.Bandwidth = optional(s.Bps, "storage.bps")
+		r.ScratchMin = optional(s.SandboxSize, "storage.sandboxSize")
+	}
+	if w.CPU == nil {
+		return r, nil
+	}
+	r.CPUCount = optional(w.CPU.Count, "cpu.count")
+	r.CPUWeight = optional(w.CPU.Shares, "cpu.shares")
+	r.CPULimit = optional(w.CPU.Maximum, "cpu.maximum")
+	for _, v := range []Value[uint64]{r.CPUWeight, r.CPULimit} {
+		if v.V > 10000 {
+			return r, invalid(strings.TrimPrefix(string(v.Source), "spec."), fmt.Sprintf("%d is not from 1 to 10000", v.V), "")
+		}
+	}
+	for i, a := range w.CPU.Affinity {
+		if a.Mask == 0 {
+			return r, invalid(fmt.Sprintf("windows.resources.cpu.affinity[%d]", i), "the mask is 0", "name at least one processor, or remove the entry")
+		}
+		r.Affinity = append(r.Affinity, Affinity{Mask: a.Mask, Group: a.Group})
+	}
+	return r, nil
+}
+
+func optional[T uint16 | uint64](p *T, name Source) Value[uint64] {
+	if p == nil || *p == 0 {
+		return Value[uint64]{}
+	}
+	return Value[uint64]{uint64(*p), specResources + name}
+}
+
+// Update is what an Update request asks for.
+type Update struct {
+	Resources   Resources
+	Annotations Values
+}
+
+// UpdateFromAny decodes an Update request: the JSON of
+// opencontainers/runtime-spec/1/WindowsResources, and annotations. What else
+// runhcs takes in an Update (limits of a Linux guest, policy fragments, mounts)
+// is fault.Unimplemented.
+func UpdateFromAny(typeURL string, value []byte, annotations map[string]string) (*Update, error) {
+	const op = "read update"
+	var w specs.WindowsResources
+	switch name := typeURL[strings.LastIndexByte(typeURL, '/')+1:]; {
+	case strings.HasSuffix(typeURL, windowsResourcesType):
+		if err := decodeSpecType(op, typeURL, value, &w); err != nil {
+			return nil, err
+		}
+	case name == "LinuxResources", name == "PolicyFragment", name == "ContainerMount":
+		return nil, &fault.Error{Kind: fault.Unimplemented, Op: op, Subject: typeURL, Detail: "isol does not update these yet"}
+	default:
+		return nil, wrongType(op, typeURL, windowsResourcesType)
+	}
+	resources, err := resourcesFromSpec(&w)
+	if err != nil {
+		return nil, err
+	}
+	if err := resources.CheckCPU(); err != nil {
+		return nil, err
+	}
+	var reader annotationReader
+	if err := readAnnotations(&reader, annotations, nil); err != nil {
+		return nil, err
+	}
+	return &Update{Resources: resources, Annotations: Values{m: reader.values}}, nil
+}
