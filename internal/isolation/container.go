@@ -1,0 +1,311 @@
+package isolation
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/host"
+	"github.com/isolrun/isol/internal/oci"
+)
+
+// hostProcess applies the rules of HostProcess containers: pods are all or
+// nothing on the host; in a Hyper-V pod they need a guest that has them.
+// https://kubernetes.io/docs/tasks/configure-pod-container/create-hostprocess-pod/
+func (d *decision) hostProcess() error {
+	hp, pod := d.req.HostProcess, d.in.Pod
+	asked := hp.Requested.Set() && hp.Requested.V
+	if pod != nil && pod.Mode == ModeHostProcess && !asked {
+		return d.refuse(fault.FailedPrecondition, "set hostProcess on every container of the pod, or on none",
+			"pod %s is a HostProcess pod and this container is not a HostProcess container", pod.SandboxID)
+	}
+	if d.plan.Mode != ModeHostProcess {
+		return nil
+	}
+	if hp.Disabled.V {
+		return d.invalid("remove one of the two", "%s asks for a HostProcess container and %s forbids them", hp.Requested.Source, hp.Disabled.Source)
+	}
+	if d.in.Node.Policy.ForbidHostProcess {
+		return d.in.Node.Deny(fmt.Sprintf("a HostProcess container, which %s asks for", hp.Requested.Source), "forbid_host_process")
+	}
+	c := d.plan.Container.HostProcess
+	if uvm := d.plan.Versions.UVM; c.InGuest && uvm.Known() && uvm.Build < host.BuildServer2025 {
+		return d.mismatch(fmt.Sprintf("pod %s has a utility VM of build %s; HostProcess containers in a utility VM came with build %d", pod.SandboxID, uvm, host.BuildServer2025),
+			"use a pod in process isolation, or a utility VM of Windows Server 2025")
+	}
+	c.RootfsFolder, c.InheritUser = hp.Rootfs.V, hp.InheritUser.V
+	if pod != nil && pod.Container.HostProcess != nil { // what the container leaves out it takes from its pod, as runhcs does
+		from := pod.Container.HostProcess
+		if !hp.Rootfs.Set() {
+			c.RootfsFolder = from.RootfsFolder
+		}
+		if !hp.InheritUser.Set() {
+			c.InheritUser = from.InheritUser
+		}
+	}
+	if c.RootfsFolder == "" {
+		c.RootfsFolder = `C:\hpc`
+	}
+	if !c.InGuest {
+		d.cross(Crossing{
+			Kind: CrossHostProcess, Host: "processes, files, registry, devices and network of the host",
+			Inside: "everywhere", Write: true, Source: string(hp.Requested.Source),
+		})
+	}
+	return nil
+}
+
+// resources narrows the limits to what documents take.
+func (d *decision) resources() error {
+	r, c := d.req.Resources, &d.plan.Container
+	c.HostName = d.req.System.Hostname
+	if m := r.MemoryMB; m.Set() {
+		if m.V == 0 {
+			return d.invalid("give at least 1 MB (1048576 bytes), or leave the limit out",
+				"%s is less than 1 MB, which Windows would take for no limit", m.Source)
+		}
+		c.MemoryMB = m.V
+	}
+	if vm := d.vm(); vm != nil && c.MemoryMB > vm.MemoryMB {
+		d.reason("memory limit cannot be reached", string(r.MemoryMB.Source),
+			fmt.Sprintf("the container may use %d MB and its utility VM has %d MB", c.MemoryMB, vm.MemoryMB))
+	}
+	c.Storage = StorageQoS{IOPS: r.IOPS.V, Bandwidth: r.Bandwidth.V}
+	c.ScratchMin = r.ScratchMin.V
+	if err := d.processors(); err != nil {
+		return err
+	}
+	return d.affinity()
+}
+
+// processors takes at most one of count, limit and weight: HCS refuses more.
+func (d *decision) processors() error {
+	r := d.req.Resources
+	var set []string
+	for _, v := range []oci.Value[uint64]{r.CPUCount, r.CPULimit, r.CPUWeight} {
+		if v.Set() && v.V != 0 {
+			set = append(set, string(v.Source))
+		}
+		if v.V > math.MaxUint32 {
+			return d.invalid("", "%s is %d: more than any machine has", v.Source, v.V)
+		}
+	}
+	if len(set) > 1 {
+		return d.invalid("keep one of them", "processor count, limit and weight exclude each other, and there are %s", strings.Join(set, " and "))
+	}
+	p := Processor{Count: uint32(r.CPUCount.V), Limit: uint32(r.CPULimit.V), Weight: uint32(r.CPUWeight.V)}
+	have, whose := d.in.Host.CPUs, "host"
+	if vm := d.vm(); vm != nil {
+		if d.in.Options.ScaleCPULimits.V && p.Limit != 0 && have != 0 && vm.Processor.Count != 0 {
+			p.Limit = d.scaleLimit(p.Limit, have, vm.Processor.Count)
+		}
+		have, whose = vm.Processor.Count, "utility VM"
+	}
+	if p.Count > have && have != 0 {
+		d.reason(fmt.Sprintf("processors = %d", have), string(r.CPUCount.Source),
+			fmt.Sprintf("%d were asked for and the %s has %d", p.Count, whose, have))
+		p.Count = have
+	}
+	d.plan.Container.Processor = p
+	return nil
+}
+
+// scaleLimit turns a share of the host's processors into the share of the
+// utility VM's that is the same time, at most all of it.
+func (d *decision) scaleLimit(limit, hostCPUs, vmCPUs uint32) uint32 {
+	scaled := min(uint64(limit)*uint64(hostCPUs)/uint64(vmCPUs), 10000)
+	d.reason(fmt.Sprintf("processor limit = %d of 10000", scaled), string(d.in.Options.ScaleCPULimits.Source),
+		fmt.Sprintf("%d of 10000 of the host's %d processors, as a share of the utility VM's %d", limit, hostCPUs, vmCPUs))
+	return uint32(max(scaled, 1))
+}
+
+// affinity: a container in a VM has none (runhcs drops it silently); groups
+// came with build 20348, as runhcs checks.
+func (d *decision) affinity() error {
+	for i, a := range d.req.Resources.Affinity {
+		where := fmt.Sprintf("spec.windows.resources.cpu.affinity[%d]", i)
+		build := d.in.Host.Version
+		switch {
+		case a.Mask == 0:
+			return d.invalid("set a bit for each processor", "%s has an empty mask", where)
+		case d.plan.InVM():
+			return d.refuse(fault.Unimplemented, "remove it, or use process isolation",
+				"%s pins to processors of the host, which a container in a utility VM does not have", where)
+		case (a.Group != 0 || i > 0) && build.Known() && build.Build < host.BuildServer2022:
+			return d.mismatch(fmt.Sprintf("%s: host %s pins to processors of group 0 only", where, build),
+				"use a host of Windows Server 2022 or later")
+		}
+		d.plan.Container.Affinity = append(d.plan.Container.Affinity, AffinityMask{Mask: a.Mask, Group: a.Group})
+	}
+	return nil
+}
+
+// Device id types by mode, as runhcs takes them.
+var (
+	processDevices = []string{"class", "vpci-class-guid", "vpci-location-path"}
+	vmDevices      = []string{"vpci", "vpci-instance-id", "gpu"}
+)
+
+func (d *decision) devices() error {
+	for i, dev := range d.req.Devices {
+		where := fmt.Sprintf("spec.windows.devices[%d]", i)
+		if d.plan.Mode == ModeHostProcess {
+			d.reason("no effect", where, "a HostProcess container sees the devices without being given them")
+			continue
+		}
+		allowed := processDevices
+		if d.plan.InVM() {
+			allowed = vmDevices
+		}
+		if !containsFold(allowed, dev.IDType) {
+			return d.invalid("", "%s has the id type %q; in %s isolation it is one of %s", where, dev.IDType, d.plan.Mode, strings.Join(allowed, ", "))
+		}
+		if dev.ID == "" {
+			return d.invalid("name the device", "%s has no id", where)
+		}
+		if d.in.Node.Policy.ForbidDevices {
+			return d.in.Node.Deny(fmt.Sprintf("device %s/%s (%s)", dev.IDType, dev.ID, where), "forbid_devices")
+		}
+		d.plan.Container.Devices = append(d.plan.Container.Devices, Device{IDType: dev.IDType, ID: dev.ID})
+		d.cross(Crossing{Kind: CrossDevice, Host: dev.IDType + "/" + dev.ID, Write: true, Source: where})
+	}
+	return nil
+}
+
+func containsFold(list []string, s string) bool {
+	for _, l := range list {
+		if strings.EqualFold(l, s) {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *decision) network() error {
+	n := d.req.Network
+	const at = "spec.windows.network."
+	if n.SharedContainer != "" && d.plan.InVM() {
+		return d.invalid("use process isolation, or put both containers in one pod",
+			"%snetworkSharedContainerName: a container in a utility VM can't share the network of container %s outside of it", at, n.SharedContainer)
+	}
+	d.plan.Container.Network = Network{
+		NamespaceID: n.NamespaceID, EndpointIDs: n.EndpointIDs, DNSSearch: n.DNSSearch,
+		UnqualifiedDNSQuery: n.UnqualifiedDNSQuery, SharedContainer: n.SharedContainer,
+	}
+	if n.NamespaceID != "" {
+		d.cross(Crossing{Kind: CrossNamespace, Host: n.NamespaceID, Write: true, Source: at + "networkNamespace"})
+	}
+	for i, e := range n.EndpointIDs {
+		if n.NamespaceID != "" {
+			d.reason("no effect", at+"endpointList", "the namespace has its own endpoints")
+			d.plan.Container.Network.EndpointIDs = nil
+			break
+		}
+		d.cross(Crossing{Kind: CrossEndpoint, Host: e, Write: true, Source: fmt.Sprintf("%sendpointList[%d]", at, i)})
+	}
+	if n.SharedContainer != "" {
+		d.cross(Crossing{Kind: CrossContainer, Host: n.SharedContainer, Write: true, Source: at + "networkSharedContainerName"})
+	}
+	return nil
+}
+
+func (d *decision) credentials() error {
+	spec := d.req.System.CredentialSpec
+	if spec == "" {
+		return nil
+	}
+	const where = "spec.windows.credentialSpec"
+	if !json.Valid([]byte(spec)) {
+		return d.invalid("give the text of the file that New-CredentialSpec writes", "%s is not JSON", where)
+	}
+	if off := d.req.Annotations.Bool(oci.KeyGMSADisable); off.V {
+		return d.refuse(fault.PermissionDenied, "remove one of the two", "%s forbids group managed service accounts and %s gives one", off.Source, where)
+	}
+	d.plan.Container.CredentialSpec = spec
+	d.cross(Crossing{Kind: CrossCredential, Host: "group managed service account", Source: where})
+	return nil
+}
+
+// extras carries the values that only annotations give, and tells of
+// annotations that have no effect on this plan.
+func (d *decision) extras() error {
+	a, c := d.req.Annotations, &d.plan.Container
+	for _, key := range a.Keys() {
+		if err := d.annotationFits(key); err != nil {
+			return err
+		}
+	}
+	c.DeviceExtensions = a.List(oci.KeyDeviceExtensions).V
+	c.Registry = registry(a.Registry(oci.KeyTestRegistry).V)
+	dump, err := d.dump()
+	if err != nil {
+		return err
+	}
+	c.Dump = dump
+	return nil
+}
+
+// annotationFits refuses an annotation that this host is too old for, and notes
+// one that does nothing here.
+func (d *decision) annotationFits(key string) error {
+	row, ok := oci.Lookup(key)
+	if !ok {
+		return nil
+	}
+	input := "annotation " + key
+	switch {
+	case row.Modes&d.modes() == 0:
+		d.reason("no effect", input, fmt.Sprintf("it is for %s, and this container is %s", row.Modes, d.modes()))
+	case row.Scope == oci.ScopePod && d.plan.Role == RoleWorkload && key != string(oci.KeyIsolation) && key != string(oci.KeyAllowNewerImage):
+		d.reason("no effect", input, "it is for the pod, and this container joins one")
+	case row.Since > d.in.Host.Version.Build && d.in.Host.Version.Known():
+		if row.Type == oci.TypeBool && !d.req.Annotations.Bool(oci.BoolKey(key)).V {
+			return nil // off asks for nothing
+		}
+		return d.mismatch(fmt.Sprintf("%s needs Windows build %d, the host is %s", input, row.Since, d.in.Host.Version), "remove it, or use a newer host")
+	}
+	return nil
+}
+
+// modes is the plan's mode as the annotation table has it.
+func (d *decision) modes() oci.Modes {
+	switch {
+	case d.plan.Guest == GuestLinux:
+		return oci.ModeHyperVLinux
+	case d.plan.Mode == ModeHostProcess:
+		return oci.ModeHostProcess
+	case d.plan.Mode == ModeHyperV:
+		return oci.ModeHyperVWindows
+	}
+	return oci.ModeProcess
+}
+
+// dump returns where process dumps go, nil if nobody asked.
+func (d *decision) dump() (*Dump, error) {
+	a := d.req.Annotations
+	loc := a.String(oci.KeyDumpLocation)
+	if !loc.Set() {
+		return nil, nil
+	}
+	out := &Dump{Folder: strings.ReplaceAll(loc.V, "{container_id}", d.in.ID), Type: 2, Count: 10}
+	if strings.EqualFold(a.String(oci.KeyDumpType).V, "mini") {
+		out.Type = 1
+	}
+	if n := a.Uint(oci.KeyDumpCount); n.V != 0 {
+		if n.V > math.MaxInt32 {
+			return nil, d.invalid("", "%s is %d: at most %d", n.Source, n.V, math.MaxInt32)
+		}
+		out.Count = uint32(n.V)
+	}
+	return out, nil
+}
+
+func registry(in []oci.RegistryValue) []RegistryValue {
+	var out []RegistryValue
+	for _, v := range in {
+		out = append(out, RegistryValue(v))
+	}
+	return out
+}
