@@ -21,7 +21,6 @@ type LoggerCommand struct {
 	Path string
 	Args []string
 	Env  []string
-	Dir  string
 
 	pipes [3]string // stdout, stderr, wait
 }

@@ -73,7 +73,6 @@ const (
 type Config struct {
 	ID, ExecID            string // ExecID is empty for the task's init process
 	Namespace             string
-	Bundle                string
 	Stdin, Stdout, Stderr string
 	Terminal              bool
 	RetryTimeout          time.Duration // 0: dial a lost reader for ever

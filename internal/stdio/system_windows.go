@@ -45,7 +45,6 @@ func (namedPipes) Lost(err error) bool {
 func (namedPipes) StartLogger(c LoggerCommand) (LoggerProcess, error) {
 	cmd := exec.Command(c.Path, c.Args...)
 	cmd.Env = c.Env // exec adds SYSTEMROOT, without which few programs start
-	cmd.Dir = c.Dir
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

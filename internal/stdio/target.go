@@ -102,7 +102,7 @@ func loggerFor(cfg Config) (*LoggerCommand, error) {
 	if cfg.ExecID != "" {
 		id += "-" + cfg.ExecID
 	}
-	c := &LoggerCommand{Path: path, Args: args, Dir: cfg.Bundle}
+	c := &LoggerCommand{Path: path, Args: args}
 	for i, kind := range []string{"stdout", "stderr", "wait"} {
 		c.pipes[i] = pipePrefix + "binary-" + id + "-" + kind
 		if err := checkPipe("logger "+kind, c.pipes[i]); err != nil {

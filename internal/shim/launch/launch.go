@@ -1,0 +1,102 @@
+// Package launch is what the shim's binary does besides serving: start, delete
+// and -info, and what start and serve agree on.
+//
+//	containerd ──exec──▶ start ──spawn──▶ serve            (DETACHED, cwd outside the bundle)
+//	               │       │  stdin: BootstrapParams          │
+//	               │       │  stdout, stderr: until ready     │ listens on the pipe
+//	               │       ◀───────── pipe answers ───────────┤
+//	               ◀─ BootstrapResult{3, pipe, ttrpc}         │
+//	               ────────────── ttrpc ──────────────────────▶
+//
+// # Start
+//
+// A pod's workload gets the address of its sandbox's pipe and no process. Else
+// start refuses an id whose pipe somebody serves already, runs its own program
+// with the same flags and `-socket`, hands it the bootstrap parameters on
+// stdin (the runtime options in them decide its log), and waits until the pipe
+// answers or the process ends. A serve that ends first makes start fail with
+// what it wrote and its exit code. Nothing is written to stderr on success,
+// because containerd reads both streams as the answer.
+//
+// # Delete
+//
+// Delete runs when the shim has gone. It replays the journal of the bundle,
+// terminates <id> and <id>@vm if isol made them, tells what the crash file
+// says, and answers status 255. It ends within [DeleteLimit], below the 5 s
+// that containerd waits, and may be repeated: what could not be released stays
+// in the journal, and the error makes containerd keep the bundle and ask again.
+//
+// # Info
+//
+// Info touches neither HCS nor the disk and does not fail: containerd asks
+// before each create and logs a failure as an error.
+package launch
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/hcs"
+	"github.com/isolrun/isol/internal/journal"
+	"github.com/isolrun/isol/internal/shim/crash"
+)
+
+// The time limits of the actions.
+const (
+	ReadyLimit  = 30 * time.Second        // from spawn to a pipe that answers
+	DeleteLimit = 4500 * time.Millisecond // containerd kills delete after 5 s
+)
+
+// Name is the runtime's name as containerd's configuration spells it.
+const Name = "io.containerd.isol.v1"
+
+// Manager does the actions; it implements pkg/shim's Shim. Its fields are set
+// before use.
+type Manager struct {
+	Version, Revision string
+	System            System
+	// Host is asked for only by delete, so that start and info never load
+	// HCS.
+	Host func() (hcs.Host, error)
+	// Undo releases what journals name, besides compute systems.
+	Undo func() journal.Undoers
+	// Owner is the owner of the systems that isol makes.
+	Owner string
+	Crash crash.Dir
+	Log   *slog.Logger
+}
+
+// System is what the actions need of the operating system.
+type System interface {
+	// Dial connects to a pipe. One that nobody serves is an error that
+	// matches fs.ErrNotExist, at once.
+	Dial(ctx context.Context, address string) (net.Conn, error)
+	// Spawn runs this program again, detached: it outlives this process and
+	// holds none of its handles.
+	Spawn(c Command) (Child, error)
+}
+
+// Command is the serve process to run.
+type Command struct {
+	Args  []string
+	Stdin []byte
+}
+
+// Child is a serve process.
+type Child interface {
+	// Done is closed when the process has ended.
+	Done() <-chan struct{}
+	// Failure says how it ended and what it wrote. Only after Done.
+	Failure() string
+	// Release lets go of a process that shall live on.
+	Release() error
+	// Kill ends the process.
+	Kill() error
+}
+
+func invalid(format string, args ...any) error {
+	return fault.New(fault.InvalidArgument, format, args...)
+}

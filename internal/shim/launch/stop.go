@@ -1,0 +1,113 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/containerd/v2/pkg/shim"
+
+	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/hcs"
+	"github.com/isolrun/isol/internal/hcs/schema"
+	"github.com/isolrun/isol/internal/journal"
+)
+
+// lostStatus is the exit status of a task whose shim has gone, as runhcs
+// answers: nobody knows the real one.
+const lostStatus = 255
+
+// vmSuffix makes a utility VM's id of its pod's.
+const vmSuffix = "@vm"
+
+// Stop implements pkg/shim's Shim: the delete action.
+func (m *Manager) Stop(ctx context.Context, id string) (shim.StopStatus, error) {
+	status := shim.StopStatus{ExitStatus: lostStatus, ExitedAt: time.Now()}
+	ns, err := namespaces.NamespaceRequired(ctx)
+	if err != nil {
+		return status, invalid("delete %s: %w", id, err)
+	}
+	if head := m.Crash.Head(ns, id); head != "" {
+		m.Log.Error("the shim had crashed", "namespace", ns, "id", id, "crash", head)
+	}
+	if err := m.Crash.Forget(ns, id); err != nil {
+		m.Log.Debug("a crash file stays", "namespace", ns, "id", id, "error", err)
+	}
+	opts, _ := ctx.Value(shim.OptsKey{}).(shim.Opts)
+	ctx, cancel := context.WithTimeout(ctx, DeleteLimit)
+	defer cancel()
+	return status, fault.Wrap(m.cleanUp(ctx, opts.BundlePath, id), "delete", id)
+}
+
+func (m *Manager) cleanUp(ctx context.Context, bundle, id string) error {
+	host, err := m.Host()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	if bundle == "" {
+		m.Log.Warn("no -bundle was given: only the compute systems are cleaned up", "id", id)
+	} else {
+		errs = append(errs, m.replay(ctx, host, bundle))
+	}
+	for _, system := range []string{id, id + vmSuffix} {
+		errs = append(errs, m.terminateOwn(ctx, host, system))
+	}
+	return errors.Join(errs...)
+}
+
+func (m *Manager) replay(ctx context.Context, host hcs.Host, bundle string) error {
+	u := m.Undo()
+	if u.Undo == nil {
+		u.Undo = map[journal.Kind]func(context.Context, journal.Record) error{}
+	}
+	if u.Undo[journal.KindComputeSystem] == nil {
+		u.Undo[journal.KindComputeSystem] = func(ctx context.Context, r journal.Record) error {
+			return terminate(ctx, host, r.Name)
+		}
+	}
+	report, err := journal.Replay(ctx, filepath.Join(bundle, journal.FileName), u)
+	for _, r := range report.Undone {
+		m.Log.Info("released what the shim had left", "kind", r.Kind, "name", r.Name)
+	}
+	for _, r := range report.Left {
+		m.Log.Warn("could not release what the shim had left", "kind", r.Kind, "name", r.Name)
+	}
+	return err
+}
+
+// terminateOwn ends a system that isol made; one of another owner is none of
+// delete's business.
+func (m *Manager) terminateOwn(ctx context.Context, host hcs.Host, id string) error {
+	found, err := host.List(ctx, schema.SystemQuery{IDs: []string{id}, Owners: []string{m.Owner}})
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return terminate(ctx, host, id)
+}
+
+// terminate ends a system and waits for its end; one that is not there is fine.
+func terminate(ctx context.Context, host hcs.Host, id string) (err error) {
+	system, err := host.Open(ctx, id)
+	if errors.Is(err, hcs.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, system.Close()) }()
+	if err := system.Terminate(ctx); err != nil && !errors.Is(err, hcs.ErrAlreadyStopped) {
+		return err
+	}
+	select {
+	case <-system.Done():
+		return nil
+	case <-ctx.Done():
+		return fault.New(fault.DeadlineExceeded, "compute system %s was terminated and has not ended yet", id)
+	}
+}
