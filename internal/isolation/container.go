@@ -74,6 +74,9 @@ func (d *decision) resources() error {
 	}
 	c.Storage = StorageQoS{IOPS: r.IOPS.V, Bandwidth: r.Bandwidth.V}
 	c.ScratchMin = r.ScratchMin.V
+	if d.plan.Role == RoleSandbox && d.plan.Mode == ModeHyperV {
+		return nil // no process of the sandbox runs in the VM: its limits sized the VM
+	}
 	if err := d.processors(); err != nil {
 		return err
 	}
@@ -92,7 +95,7 @@ func (d *decision) processors() error {
 			return d.invalid("", "%s is %d: more than any machine has", v.Source, v.V)
 		}
 	}
-	if len(set) > 1 {
+	if len(set) > 1 { // of a sandbox, which oci leaves to us; all else it has refused
 		return d.invalid("keep one of them", "processor count, limit and weight exclude each other, and there are %s", strings.Join(set, " and "))
 	}
 	p := Processor{Count: uint32(r.CPUCount.V), Limit: uint32(r.CPULimit.V), Weight: uint32(r.CPUWeight.V)}

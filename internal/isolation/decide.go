@@ -2,6 +2,7 @@ package isolation
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/host"
@@ -30,7 +31,7 @@ func Decide(in Input) (*Plan, error) {
 	}}
 	d.plan.Reasons = make([]Reason, 0, 8)
 	for _, step := range []func() error{
-		d.checkRole, d.refuseAsks, d.choose, d.checkHost, d.checkVersions, d.hostProcess,
+		d.checkRole, d.checkPlatform, d.refuseAsks, d.choose, d.checkHost, d.checkVersions, d.hostProcess,
 		d.utilityVM, d.resources, d.mounts, d.devices, d.network, d.credentials, d.extras,
 	} {
 		if err := step(); err != nil {
@@ -83,9 +84,26 @@ func (d *decision) checkRole() error {
 	return nil
 }
 
-// refuseAsks refuses what Windows containers do not have, by name.
+// checkPlatform holds the platform that runhcs's options name against the spec.
+func (d *decision) checkPlatform() error {
+	p := d.in.Options.Platform
+	os, _, _ := strings.Cut(p.V, "/")
+	switch {
+	case !p.Set() || os == "linux" && d.req.Linux || os == "windows" && !d.req.Linux:
+		return nil
+	case d.req.Linux:
+		return d.invalid("use a handler for Linux containers", "%s is %s and the spec has a linux section", p.Source, p.V)
+	}
+	return d.invalid("use a handler for Windows containers", "%s is %s and the spec has no linux section", p.Source, p.V)
+}
+
+// refuseAsks refuses what Windows containers do not have, by name. A Linux
+// guest has kernel parameters of its own, but no namespace of the host.
 func (d *decision) refuseAsks() error {
 	for _, a := range d.req.Asks {
+		if d.req.Linux && a.Feature == oci.FeatureSysctl {
+			continue
+		}
 		return d.invalid("remove it: only files, pipes, ports, networks and devices cross a Windows container's boundary",
 			"%s asks for %s (%s), which Windows containers do not have in any isolation mode", a.Where, a.Feature, a.Said)
 	}
