@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/nearest"
 )
 
 const opAnnotation = "read annotation"
@@ -281,29 +282,10 @@ func unknownKey(key, text string, source Source) error {
 		Detail: fmt.Sprintf("unknown annotation, value %q", shorten(text)),
 		Hint:   "docs/annotations.md lists all that isol knows",
 	}
-	if n := nearest(key, knownKeys()); n != "" {
+	if n := nearest.Word(key, knownKeys()); n != "" {
 		e.Hint = "did you mean " + n + "?"
 	}
 	return e
-}
-
-// Given is one annotation that was given.
-type Given struct {
-	Annotation
-	Text   string // as it was written
-	Source Source
-}
-
-// NoEffectIn returns the annotations that were given and that no row lets have
-// an effect in any of the modes m, by key: the user should be told.
-func (v Values) NoEffectIn(m Modes) []Given {
-	var out []Given
-	for _, key := range v.Keys() {
-		if a := row(key); a.Modes&m == 0 {
-			out = append(out, Given{Annotation: *a, Text: v.m[key].text, Source: v.m[key].source})
-		}
-	}
-	return out
 }
 
 // ServiceTable returns the hvsocket services that annotations add: service

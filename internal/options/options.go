@@ -1,14 +1,41 @@
 // Package options decodes the runtime options that containerd hands to the
-// shim into one typed value, whoever configured them and in whatever form.
+// shim into one typed value, whoever configured them and in whatever form:
+//
+//	ctr, nerdctl                 nothing                      zero Options
+//	CRI, any runtime but runhcs  runtimeoptions.v1.Options    TOML in ConfigBody, or the file at ConfigPath
+//	CRI and Docker for runhcs    containerd.runhcs.v1.Options protobuf
+//
+// The TOML takes isol's own keys and the names of runhcs' options, so that a
+// handler's section can be copied from one to the other:
+//
+//	isolation                     = "hyperv"       # process, hyperv, auto          SandboxIsolation = 0, 1
+//	config                        = 'C:\isol.toml' # the node's config file
+//	debug                         = true           # log_level = "debug"            Debug
+//	log_level                     = "info"         # trace to panic                 LogLevel
+//	log_file                      = 'C:\isol.log'  # besides containerd's log pipe
+//	log_file_max_mb               = 10             # size at which it is rotated
+//	log_file_keep                 = 3              # rotated files to keep
+//	scrub_logs                    = true           # no environments in logs        ScrubLogs
+//	io_retry_timeout              = "30s"          # 0s: for ever                   IoRetryTimeoutInSec
+//	vm_processor_count            = 2              #                                VmProcessorCount
+//	vm_memory_mb                  = 1024           #                                VmMemorySizeInMb
+//	vm_no_inherit_timezone        = false          #                                NoInheritHostTimezone
+//	boot_files_root               = 'C:\boot'      #                                BootFilesRootPath
+//	uvm_image                     = 'C:\uvm'       # image that holds the utility VM
+//	scale_cpu_limits_to_sandbox   = true           #                                ScaleCpuLimitsToSandbox
+//	platform                      = "windows/amd64" #                               SandboxPlatform
+//	[default_container_annotations]                #                                DefaultContainerAnnotations
+//	"io.microsoft.container.memory.sizeinmb" = "512"
+//
+// Decoding is strict: an unknown key or field, a wrong type or value is
+// fault.InvalidArgument and names it with its line. An option that isol takes
+// for the sake of runhcs' users and that does nothing leaves a [Note].
 package options
 
-import (
-	"errors"
-	"time"
-)
+import "time"
 
-// Source names the input that gave an option: "option isolation",
-// "runhcs option sandbox_isolation". Empty: nobody gave it.
+// Source names the input that gave an option: "option isolation" for TOML,
+// "runhcs option sandbox_isolation" for protobuf. Empty: nobody gave it.
 type Source string
 
 // Value is an option together with the input that gave it.
@@ -34,13 +61,13 @@ const (
 // and nerdctl send: nothing said.
 type Options struct {
 	Isolation Value[Isolation]
-	Platform  Value[string] // SandboxPlatform: windows/amd64, linux/amd64; validation only
+	Platform  Value[string] // windows/amd64 or linux/amd64: what the handler is for
 	VM        VM
 	Log       Log
 
 	ScaleCPULimits     Value[bool] // container CPU limits are of the host's processors: scale to the VM's
 	DefaultAnnotations map[string]string
-	IORetry            Value[time.Duration] // zero: retry for ever
+	IORetry            Value[time.Duration] // how long to look for a lost stdio pipe; 0: for ever
 	NodeConfig         Value[string]        // path of the node's config file
 
 	// Notes tells which options were accepted and have no effect, and why.
@@ -58,24 +85,15 @@ type VM struct {
 
 // Log says what the shim logs and where.
 type Log struct {
-	Level     Value[string] // trace, debug, info, warn, error
+	Level     Value[string] // trace, debug, info, warn, error, fatal, panic
 	File      Value[string] // path; empty: only containerd's log pipe
 	FileMaxMB Value[uint32]
 	FileKeep  Value[uint32]
 	Scrub     Value[bool] // on when not set
 }
 
-// Note is an option that was read and has no effect.
+// Note is an option that was read and has no effect, or lost against another.
 type Note struct {
 	Input Source
 	Text  string
-}
-
-// Decode decodes runtime options as containerd passes them: the type URL and
-// the bytes of an Any.
-func Decode(typeURL string, value []byte) (Options, error) {
-	if typeURL == "" && len(value) == 0 {
-		return Options{}, nil
-	}
-	return Options{}, errors.New("not yet")
 }

@@ -1,12 +1,14 @@
-package oci
+// Package nearest finds the known word that a misspelt one was meant to be, for
+// errors that say "did you mean".
+package nearest
 
-// nearest returns the word that takes the fewest edits to become key, or ""
-// when even that one is too far to be what was meant: more than a third of it
-// would have to change.
-func nearest(key string, words []string) string {
-	best, bestDistance := "", len(key)/3+1
+// Word returns the one of words that takes the fewest edits to become s, or ""
+// when even that one is too far to be what was meant: more than a third of s
+// would have to change. Of equally near words it returns the first.
+func Word(s string, words []string) string {
+	best, bestDistance := "", len(s)/3+1
 	for _, w := range words {
-		if d := distance(key, w, bestDistance); d < bestDistance {
+		if d := distance(s, w, bestDistance); d < bestDistance {
 			best, bestDistance = w, d
 		}
 	}
