@@ -230,7 +230,7 @@ func (d *decision) resolveAuto(won claim) error {
 	case hyp == host.No:
 		return d.mismatch(fmt.Sprintf("image %s fits host %s in no mode: %s, and there is no hypervisor (%s)",
 			d.in.Image.OS, d.in.Host.Version, v.Rule, d.in.Host.HypervisorSource),
-			"enable Hyper-V, or use "+imageHint(d.in.Host.Version.Build))
+			"enable Hyper-V, or use "+imageHint(d.in.Host.Version))
 	default:
 		d.plan.Mode = ModeHyperV
 		d.reason("isolation = hyperv", won.input, "auto: process isolation is not certain to fit: "+v.Rule)

@@ -101,7 +101,7 @@ func (d *decision) processors() error {
 	p := Processor{Count: uint32(r.CPUCount.V), Limit: uint32(r.CPULimit.V), Weight: uint32(r.CPUWeight.V)}
 	have, whose := d.in.Host.CPUs, "host"
 	if vm := d.vm(); vm != nil {
-		if d.in.Options.ScaleCPULimits.V && p.Limit != 0 && have != 0 && vm.Processor.Count != 0 {
+		if scale := d.in.Options.ScaleCPULimits; (!scale.Set() || scale.V) && p.Limit != 0 && have != 0 && vm.Processor.Count != 0 {
 			p.Limit = d.scaleLimit(p.Limit, have, vm.Processor.Count)
 		}
 		have, whose = vm.Processor.Count, "utility VM"
@@ -116,10 +116,12 @@ func (d *decision) processors() error {
 }
 
 // scaleLimit turns a share of the host's processors into the share of the
-// utility VM's that is the same time, at most all of it.
+// utility VM's that is the same time, at most all of it: a limit means the same
+// in both modes. Option scale_cpu_limits_to_sandbox = false leaves it as it is,
+// which is what runhcs does unless told otherwise.
 func (d *decision) scaleLimit(limit, hostCPUs, vmCPUs uint32) uint32 {
 	scaled := min(uint64(limit)*uint64(hostCPUs)/uint64(vmCPUs), 10000)
-	d.reason(fmt.Sprintf("processor limit = %d of 10000", scaled), string(d.in.Options.ScaleCPULimits.Source),
+	d.reason(fmt.Sprintf("processor limit = %d of 10000", scaled), string(d.req.Resources.CPULimit.Source),
 		fmt.Sprintf("%d of 10000 of the host's %d processors, as a share of the utility VM's %d", limit, hostCPUs, vmCPUs))
 	return uint32(max(scaled, 1))
 }
@@ -158,12 +160,12 @@ func (d *decision) devices() error {
 			d.reason("no effect", where, "a HostProcess container sees the devices without being given them")
 			continue
 		}
-		allowed := processDevices
+		allowed, hint := processDevices, "use Hyper-V isolation for a device of its own"
 		if d.plan.InVM() {
-			allowed = vmDevices
+			allowed, hint = vmDevices, "device classes such as GPUs are shared with the host's kernel: use process isolation for them"
 		}
 		if !containsFold(allowed, dev.IDType) {
-			return d.invalid("", "%s has the id type %q; in %s isolation it is one of %s", where, dev.IDType, d.plan.Mode, strings.Join(allowed, ", "))
+			return d.invalid(hint, "%s has the id type %q; in %s isolation it is one of %s", where, dev.IDType, d.plan.Mode, strings.Join(allowed, ", "))
 		}
 		if dev.ID == "" {
 			return d.invalid("name the device", "%s has no id", where)

@@ -74,7 +74,7 @@ func (d *decision) checkRole() error {
 			"it joins pod %s, which is not running here", d.req.SandboxID)
 	case d.plan.Role != RoleWorkload && pod != nil:
 		return d.invalid("containers of a pod carry io.kubernetes.cri.container-type = container",
-			"it is a %s and can't join pod %s", d.plan.Role, pod.SandboxID)
+			"it is no container of a pod (%s) and can't join pod %s", d.plan.Role, pod.SandboxID)
 	case pod != nil && pod.SandboxID != d.req.SandboxID:
 		return d.refuse(fault.FailedPrecondition, "create the container in its own pod",
 			"it joins pod %s, but this is pod %s", d.req.SandboxID, pod.SandboxID)
@@ -168,9 +168,9 @@ func (d *decision) checkProcessVersions() error {
 		d.reason("versions: "+v.Fit.String(), "image "+img.String()+", host "+h.String(), v.Rule)
 		return nil
 	}
-	hint := "use " + imageHint(h.Build)
+	hint := "use " + imageHint(h)
 	if img.Build <= h.Build && d.in.Host.Hypervisor != host.No {
-		hint = "use Hyper-V isolation, which takes older images, or " + imageHint(h.Build)
+		hint = "use Hyper-V isolation, which takes older images, or " + imageHint(h)
 	}
 	return d.mismatch(fmt.Sprintf("image %s does not fit host %s in process isolation: %s", img, h, v.Rule), hint)
 }
@@ -212,7 +212,7 @@ func (d *decision) checkVMVersions() error {
 	v := FitsKernel("utility VM", uvm, img)
 	if v.Fit == FitNo {
 		return d.mismatch(fmt.Sprintf("the image does not fit the utility VM (%s; the utility VM comes from %s): %s", builds, src, v.Rule),
-			"use "+imageHint(uvm.Build)+", or a pod whose utility VM has the image's build (option vm_image, or another pause image)")
+			"use "+imageHint(uvm)+", or a pod whose utility VM has the image's build (option vm_image, or another pause image)")
 	}
 	d.reason("image fits utility VM: "+v.Fit.String(), builds, v.Rule)
 	return nil

@@ -1,6 +1,10 @@
 package isolation
 
-import "github.com/isolrun/isol/internal/host"
+import (
+	"encoding/json"
+
+	"github.com/isolrun/isol/internal/host"
+)
 
 // Mode is the degree of isolation of a container.
 type Mode uint8
@@ -68,41 +72,41 @@ type Versions struct {
 
 // Container holds the values of a container's document.
 type Container struct {
-	HostName string
-	MemoryMB uint64 // 0: no limit
+	HostName string `json:"hostName,omitempty"`
+	MemoryMB uint64 `json:"memoryMB,omitempty"` // 0: no limit
 	Processor
-	Affinity         []AffinityMask
-	Storage          StorageQoS
-	ScratchMin       uint64 // least size of the system drive in bytes; 0: the host's default
-	Mounts           []Mount
-	Pipes            []Pipe
-	Devices          []Device
-	DeviceExtensions []string // JSON files of additional device namespaces
-	Network          Network
-	Registry         []RegistryValue
-	CredentialSpec   string // JSON, empty for none
-	Dump             *Dump
-	HostProcess      *HostProcess // nil unless Mode is ModeHostProcess
+	Affinity         []AffinityMask  `json:"affinity,omitempty"`
+	Storage          StorageQoS      `json:"storage,omitzero"`
+	ScratchMin       uint64          `json:"scratchMin,omitempty"` // least size of the system drive in bytes; 0: the host's default
+	Mounts           []Mount         `json:"mounts,omitempty"`
+	Pipes            []Pipe          `json:"pipes,omitempty"`
+	Devices          []Device        `json:"devices,omitempty"`
+	DeviceExtensions []string        `json:"deviceExtensions,omitempty"` // JSON files of additional device namespaces
+	Network          Network         `json:"network,omitzero"`
+	Registry         []RegistryValue `json:"registry,omitempty"`
+	CredentialSpec   string          `json:"credentialSpec,omitempty"` // JSON, empty for none
+	Dump             *Dump           `json:"dump,omitempty"`
+	HostProcess      *HostProcess    `json:"hostProcess,omitempty"` // nil unless Mode is ModeHostProcess
 }
 
 // Processor limits CPU; at most one of the three is not 0 in a container's
 // document (HCS refuses more).
 type Processor struct {
-	Count  uint32 // processors
-	Limit  uint32 // of 10 000: 5000 is half of all processors (a VM: of 100 000)
-	Weight uint32 // relative, 1 to 10 000
+	Count  uint32 `json:"count,omitempty"`  // processors
+	Limit  uint32 `json:"limit,omitempty"`  // of 10 000: 5000 is half of all processors (a VM: of 100 000)
+	Weight uint32 `json:"weight,omitempty"` // relative, 1 to 10 000
 }
 
 // AffinityMask pins to processors of one group.
 type AffinityMask struct {
-	Mask  uint64
-	Group uint32
+	Mask  uint64 `json:"mask,omitempty"`
+	Group uint32 `json:"group,omitempty"`
 }
 
 // StorageQoS limits storage; 0 means no limit.
 type StorageQoS struct {
-	IOPS      uint64
-	Bandwidth uint64 // bytes per second
+	IOPS      uint64 `json:"iops,omitempty"`
+	Bandwidth uint64 `json:"bandwidth,omitempty"` // bytes per second
 }
 
 // Mechanism is how a mount crosses the boundary.
@@ -121,90 +125,90 @@ const (
 
 // Mount is a directory, file or disk that the container sees.
 type Mount struct {
-	Source      string // as HCS wants it: absolute, without prefix
-	Destination string
-	ReadOnly    bool
-	Mechanism   Mechanism
-	Type        string // OCI type as given: "", bind, virtual-disk, physical-disk, extensible-virtual-disk
+	Source      string    `json:"source,omitempty"` // as HCS wants it: absolute, without prefix
+	Destination string    `json:"destination,omitempty"`
+	ReadOnly    bool      `json:"readOnly,omitempty"`
+	Mechanism   Mechanism `json:"mechanism"`
+	Type        string    `json:"type,omitempty"` // OCI type as given: "", bind, virtual-disk, physical-disk, extensible-virtual-disk
 }
 
 // Pipe is a named pipe of the host that the container sees.
 type Pipe struct {
-	HostPath      string // \\.\pipe\name
-	ContainerName string // name without prefix
-	Guest         bool   // the pipe is the utility VM's (uvm://)
+	HostPath      string `json:"hostPath,omitempty"`      // \\.\pipe\name
+	ContainerName string `json:"containerName,omitempty"` // name without prefix
+	Guest         bool   `json:"guest,omitempty"`         // the pipe is the utility VM's (uvm://)
 }
 
 // Device is a device given to the container.
 type Device struct {
-	IDType string // class, vpci-class-guid, vpci-location-path, vpci, vpci-instance-id, gpu
-	ID     string
+	IDType string `json:"idType,omitempty"` // class, vpci-class-guid, vpci-location-path, vpci, vpci-instance-id, gpu
+	ID     string `json:"id,omitempty"`
 }
 
 // Network says which network namespace the container is in.
 type Network struct {
-	NamespaceID         string // HCN namespace GUID, empty for none
-	EndpointIDs         []string
-	DNSSearch           []string
-	UnqualifiedDNSQuery bool
-	SharedContainer     string // id of the container whose namespace is shared
+	NamespaceID         string   `json:"namespaceID,omitempty"` // HCN namespace GUID, empty for none
+	EndpointIDs         []string `json:"endpointIDs,omitempty"`
+	DNSSearch           []string `json:"dnsSearch,omitempty"`
+	UnqualifiedDNSQuery bool     `json:"unqualifiedDNSQuery,omitempty"`
+	SharedContainer     string   `json:"sharedContainer,omitempty"` // id of the container whose namespace is shared
 }
 
 // RegistryValue is one registry value set in the container or the VM.
 type RegistryValue struct {
-	Hive  string // System, Software, Security, Sam
-	Key   string
-	Name  string
-	Type  string // String, ExpandedString, MultiString, Binary, DWord, QWord
-	Str   string
-	DWord uint32
-	QWord uint64
-	Bin   []byte
+	Hive  string `json:"hive,omitempty"` // System, Software, Security, Sam
+	Key   string `json:"key,omitempty"`
+	Name  string `json:"name,omitempty"`
+	Type  string `json:"type,omitempty"` // String, ExpandedString, MultiString, Binary, DWord, QWord
+	Str   string `json:"str,omitempty"`
+	DWord uint32 `json:"dWord,omitempty"`
+	QWord uint64 `json:"qWord,omitempty"`
+	Bin   []byte `json:"bin,omitempty"`
 }
 
 // Dump says where Windows Error Reporting writes process dumps.
 type Dump struct {
-	Folder string
-	Type   uint32 // 1 mini, 2 full
-	Count  uint32
+	Folder string `json:"folder,omitempty"`
+	Type   uint32 `json:"type,omitempty"` // 1 mini, 2 full
+	Count  uint32 `json:"count,omitempty"`
 }
 
 // HostProcess holds what only HostProcess containers have.
 type HostProcess struct {
-	InheritUser  bool
-	RootfsFolder string // default C:\hpc
-	InGuest      bool   // a job in the pod's utility VM, not on the host
+	InheritUser  bool   `json:"inheritUser,omitempty"`
+	RootfsFolder string `json:"rootfsFolder,omitempty"` // default C:\hpc
+	InGuest      bool   `json:"inGuest,omitempty"`      // a job in the pod's utility VM, not on the host
 }
 
 // UVM holds the values of the utility VM's document.
 type UVM struct {
-	ID              string // <pod id>@vm: others match on it
-	Image           string // folder that holds the utility VM; empty: found in the image's layers
-	MemoryMB        uint64
-	Processor       Processor
-	AllowOvercommit bool
-	DeferredCommit  bool
-	ColdDiscardHint bool
-	LowMMIOGapMB    uint64
-	HighMMIOBaseMB  uint64
-	HighMMIOGapMB   uint64
-	CPUGroup        string
-	Partition       string // resource partition GUID
-	Storage         StorageQoS
-	ConsolePipe     string
-	DumpDirectory   string
-	Registry        []RegistryValue
-	NoDirectMap     bool
-	NoCompartments  bool // leaves out EnableCompartmentNamespace
-	NoWritableShare bool
-	NoTimeZone      bool
-	ForwardLogs     bool
-	BootFilesRoot   string
-	ServiceTable    map[string][]byte // hvsocket service GUID to HvSocketServiceConfig JSON
-	KernelDrivers   []string
-	Dump            *Dump  // where the guest writes process dumps
-	LogSources      string // base64 JSON of ETW providers to forward
-	NoLogDefaults   bool   // leaves out the default ETW providers
+	ID              string                     `json:"id,omitempty"`    // <pod id>@vm: others match on it
+	Image           string                     `json:"image,omitempty"` // folder that holds the utility VM; empty: found in the image's layers
+	MemoryMB        uint64                     `json:"memoryMB,omitempty"`
+	Processor       Processor                  `json:"processor,omitzero"`
+	AllowOvercommit bool                       `json:"allowOvercommit,omitempty"`
+	DeferredCommit  bool                       `json:"deferredCommit,omitempty"`
+	ColdDiscardHint bool                       `json:"coldDiscardHint,omitempty"`
+	LowMMIOGapMB    uint64                     `json:"lowMMIOGapMB,omitempty"`
+	HighMMIOBaseMB  uint64                     `json:"highMMIOBaseMB,omitempty"`
+	HighMMIOGapMB   uint64                     `json:"highMMIOGapMB,omitempty"`
+	CPUGroup        string                     `json:"cpuGroup,omitempty"`
+	Partition       string                     `json:"partition,omitempty"` // resource partition GUID
+	Storage         StorageQoS                 `json:"storage,omitzero"`
+	ConsolePipe     string                     `json:"consolePipe,omitempty"`
+	DumpDirectory   string                     `json:"dumpDirectory,omitempty"`
+	Registry        []RegistryValue            `json:"registry,omitempty"`
+	NoDirectMap     bool                       `json:"noDirectMap,omitempty"`
+	NoCompartments  bool                       `json:"noCompartments,omitempty"` // leaves out EnableCompartmentNamespace
+	NoWritableShare bool                       `json:"noWritableShare,omitempty"`
+	NoTimeZone      bool                       `json:"noTimeZone,omitempty"`
+	ForwardLogs     bool                       `json:"forwardLogs,omitempty"`
+	BootFilesRoot   string                     `json:"bootFilesRoot,omitempty"`
+	ServiceTable    map[string]json.RawMessage `json:"serviceTable,omitempty"` // hvsocket service GUID to HvSocketServiceConfig JSON
+	KernelDrivers   []string                   `json:"kernelDrivers,omitempty"`
+	Dump            *Dump                      `json:"dump,omitempty"`          // where the guest writes process dumps
+	LogSources      string                     `json:"logSources,omitempty"`    // base64 JSON of ETW providers to forward
+	NoLogDefaults   bool                       `json:"noLogDefaults,omitempty"` // leaves out the default ETW providers
 }
 
 // Crossing is one opening of the boundary between container and host.

@@ -1,6 +1,7 @@
 package isolation
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 
@@ -33,9 +34,12 @@ func (d *decision) utilityVM() error {
 	if d.plan.SandboxID != "" {
 		id = d.plan.SandboxID
 	}
-	d.plan.UVM = &UVM{ID: id + "@vm"}
-	for _, step := range []func(*UVM) error{d.vmMemory, d.vmProcessors, d.vmPlacement, d.vmImage, d.vmGuest} {
-		if err := step(d.plan.UVM); err != nil {
+	u := &UVM{ID: id + "@vm"}
+	d.plan.UVM = u
+	d.vmPlacement(u)
+	d.vmImage(u)
+	for _, step := range []func(*UVM) error{d.vmMemory, d.vmProcessors, d.vmGuest, d.vmOpenings} {
+		if err := step(u); err != nil {
 			return err
 		}
 	}
@@ -59,10 +63,10 @@ func (d *decision) vmMemory(u *UVM) error {
 		}
 	} else if over := d.overheadMB(); limit.V != 0 {
 		sum := fmt.Sprintf("the limit %d MB and %d MB for the guest itself", limit.V, over)
-		if limit.V > math.MaxUint64-over || limit.V+over <= size {
+		if need := min(limit.V, math.MaxUint64-1-over) + over; need <= size {
 			why += ", which holds " + sum
 		} else {
-			size, input, why = limit.V+over, string(limit.Source), sum
+			size, input, why = need, string(limit.Source), sum
 		}
 		if have != 0 && size > have {
 			size, why = have, why+fmt.Sprintf(", but no more than the host's %d MB", have)
@@ -74,7 +78,8 @@ func (d *decision) vmMemory(u *UVM) error {
 	}
 	u.MemoryMB = size
 	d.reason(fmt.Sprintf("utility VM memory = %d MB", size), input, why)
-	return d.vmBacking(u)
+	d.vmBacking(u)
+	return nil
 }
 
 func (d *decision) defaultMemory() (mb uint64, input, why string) {
@@ -101,23 +106,17 @@ func (d *decision) overheadMB() uint64 {
 	return defaultVMOverheadMB
 }
 
-// vmBacking says how the host backs the VM's memory.
-func (d *decision) vmBacking(u *UVM) error {
+// vmBacking says how the host backs the VM's memory. The annotations that
+// contradict each other here were refused by oci.Parse.
+func (d *decision) vmBacking(u *UVM) {
 	a := d.req.Annotations
-	over, deferred, physical := a.Bool(oci.KeyUVMOvercommit), a.Bool(oci.KeyUVMDeferredCommit), a.Bool(oci.KeyUVMPhysical)
-	if physical.V && over.Set() && over.V {
-		return d.invalid("remove one of the two", "%s = true and %s = true contradict each other", physical.Source, over.Source)
-	}
-	u.AllowOvercommit = (!over.Set() || over.V) && !physical.V
-	u.DeferredCommit = deferred.V
-	if u.DeferredCommit && !u.AllowOvercommit {
-		return d.invalid("remove one of the two", "%s needs memory that may be overcommitted, which is switched off", deferred.Source)
-	}
+	over := a.Bool(oci.KeyUVMOvercommit)
+	u.AllowOvercommit = (!over.Set() || over.V) && !a.Bool(oci.KeyUVMPhysical).V
+	u.DeferredCommit = a.Bool(oci.KeyUVMDeferredCommit).V
 	u.ColdDiscardHint = a.Bool(oci.KeyUVMColdDiscardHint).V
 	u.LowMMIOGapMB = a.Uint(oci.KeyUVMLowMMIOGapMB).V
 	u.HighMMIOBaseMB = a.Uint(oci.KeyUVMHighMMIOBaseMB).V
 	u.HighMMIOGapMB = a.Uint(oci.KeyUVMHighMMIOGapMB).V
-	return nil
 }
 
 // vmProcessors sizes the VM's processors like its memory: the annotation; else
@@ -172,19 +171,14 @@ func (d *decision) neededProcessors(have uint64) (uint64, string) {
 }
 
 // vmPlacement says where the VM runs and what storage it gets.
-func (d *decision) vmPlacement(u *UVM) error {
+func (d *decision) vmPlacement(u *UVM) {
 	a := d.req.Annotations
-	group, part := a.String(oci.KeyUVMCPUGroup), a.String(oci.KeyUVMPartition)
-	if group.Set() && part.Set() {
-		return d.invalid("remove one of the two", "%s and %s exclude each other", group.Source, part.Source)
-	}
-	u.CPUGroup, u.Partition = group.V, part.V
+	u.CPUGroup, u.Partition = a.String(oci.KeyUVMCPUGroup).V, a.String(oci.KeyUVMPartition).V
 	u.Storage = StorageQoS{IOPS: a.Uint(oci.KeyUVMIOPS).V, Bandwidth: a.Uint(oci.KeyUVMBandwidth).V}
-	return nil
 }
 
 // vmImage says which folder the VM boots from.
-func (d *decision) vmImage(u *UVM) error {
+func (d *decision) vmImage(u *UVM) {
 	o := d.in.Options.VM
 	u.Image = o.Image.V
 	if d.req.HyperV != nil && d.req.HyperV.UtilityVMPath != "" {
@@ -200,10 +194,9 @@ func (d *decision) vmImage(u *UVM) error {
 		}
 		u.BootFilesRoot = b.V
 	}
-	return nil
 }
 
-// vmGuest carries what the guest is told, and lists what of it crosses.
+// vmGuest carries what the guest is told.
 func (d *decision) vmGuest(u *UVM) error {
 	a := d.req.Annotations
 	u.NoWritableShare = a.Bool(oci.KeyUVMNoWritableShares).V
@@ -216,12 +209,20 @@ func (d *decision) vmGuest(u *UVM) error {
 	u.LogSources = a.String(oci.KeyUVMLogSources).V
 	u.Registry = registry(a.Registry(oci.KeyUVMRegistry).V)
 	u.KernelDrivers = a.List(oci.KeyUVMKernelDrivers).V
+	dump, err := d.dump()
+	u.Dump = dump
+	return err
+}
+
+// vmOpenings lists what of the host the VM itself sees.
+func (d *decision) vmOpenings(u *UVM) error {
+	a := d.req.Annotations
 	for _, dir := range u.KernelDrivers {
 		d.cross(Crossing{Kind: CrossHostPath, Host: dir, Inside: "utility VM", Source: "annotation " + string(oci.KeyUVMKernelDrivers)})
 	}
 	for id, v := range a.ServiceTable() {
 		if u.ServiceTable == nil {
-			u.ServiceTable = make(map[string][]byte)
+			u.ServiceTable = make(map[string]json.RawMessage)
 		}
 		u.ServiceTable[id] = v.V
 	}
@@ -242,9 +243,7 @@ func (d *decision) vmGuest(u *UVM) error {
 		u.DumpDirectory = dir.V
 		d.cross(Crossing{Kind: CrossDump, Host: dir.V, Inside: "crash dumps of the utility VM", Write: true, Source: string(dir.Source)})
 	}
-	dump, err := d.dump()
-	u.Dump = dump
-	return err
+	return nil
 }
 
 // hostPathAllowed asks the node's policy about a path of the host.

@@ -112,8 +112,11 @@ func releaseName(build uint32) string {
 }
 
 // imageHint says which image would fit a kernel.
-func imageHint(kernel uint32) string {
-	lo, hi := processRange(kernel)
+func imageHint(kernel host.Version) string {
+	lo, hi := processRange(kernel.Build)
+	if hi == host.BuildServer2016 && kernel.Revision != 0 {
+		return fmt.Sprintf("an image of version %s (a tag of ltsc2016 with the same revision)", kernel)
+	}
 	if n := releaseName(hi); n != "" {
 		return fmt.Sprintf("an image of build %d (tag %s)", hi, n)
 	}
