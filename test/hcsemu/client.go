@@ -1,86 +1,219 @@
 package hcsemu
 
+import (
+	"context"
+	"sync"
+)
+
 // Handle is what a client holds. Handles are per client; 0 is none.
 type Handle uint64
 
-// Client is the session of one process. All methods may be called from any
-// goroutine; those that take a context end when it does, and then have done nothing.
-type Client struct{}
+// Caller is a process that uses the services.
+type Caller struct {
+	PID uint32 `json:"pid"`
+	Exe string `json:"exe"` // base name
+}
+
+// Client is a view of a process's session with the services. All methods may
+// be called from any goroutine. Those that take a context end when it does;
+// what they had made by then is undone.
+type Client struct {
+	*session
+	api API
+}
+
+// session is what one process holds. Its fields are guarded by the emulator's mu.
+type session struct {
+	e             *Emulator
+	caller        Caller
+	gone          chan struct{} // closed by disconnect
+	closeOnce     sync.Once
+	last          Handle
+	handles       map[Handle]*reference
+	subscriptions map[*subscription]bool
+	queue         []delivery
+	delivering    bool
+}
+
+// reference is what a handle stands for: nothing yet (reserved), a system, a
+// process or a network object.
+type reference struct {
+	system  *system
+	process *process
+	object  *networkObject
+	dead    bool // the service went away under it
+}
+
+// Connect makes a session for a process: one per process that loads the DLLs.
+func (e *Emulator) Connect(caller Caller) *Client {
+	s := &session{
+		e: e, caller: caller, gone: make(chan struct{}),
+		handles: map[Handle]*reference{}, subscriptions: map[*subscription]bool{},
+	}
+	e.mu.Lock()
+	e.clients[s] = true
+	e.mu.Unlock()
+	return &Client{session: s}
+}
 
 // As returns a view of the same session, with the same handles, whose errors
 // look as the given family of functions returns them and whose calls are recorded under it.
-func (c *Client) As(api API) *Client { return c }
+func (c *Client) As(api API) *Client { return &Client{session: c.session, api: api} }
+
+// Caller returns the process whose session this is.
+func (c *Client) Caller() Caller { return c.caller }
 
 // Reserve returns a handle before the call that fills it, for fronts whose
-// functions return the handle at once and the outcome later.
-func (c *Client) Reserve() Handle { return 0 }
+// functions return the handle at once and the outcome later. If that call
+// fails the handle is gone; closing it before is allowed and ends what the call makes.
+func (c *Client) Reserve() Handle {
+	c.e.mu.Lock()
+	defer c.e.mu.Unlock()
+	return c.newHandleLocked(&reference{})
+}
 
 // Disconnect ends the session as the end of a process does: pending calls
 // fail, subscriptions go, every handle is closed. It is idempotent.
-func (c *Client) Disconnect() {}
+func (c *Client) Disconnect() { c.disconnect() }
 
-// EventType is a HCS_EVENT_TYPE.
-type EventType uint32
-
-// Event types that the emulator sends.
-const (
-	EventSystemExited         EventType = 0x00000001 // HcsEventSystemExited
-	EventSystemCrashInitiated EventType = 0x00000002 // HcsEventSystemCrashInitiated
-	EventSystemCrashReport    EventType = 0x00000003 // HcsEventSystemCrashReport
-	EventProcessExited        EventType = 0x00010000 // HcsEventProcessExited
-	EventServiceDisconnect    EventType = 0x02000000 // HcsEventServiceDisconnect
-)
-
-// Event is what a subscription gets.
-type Event struct {
-	Type   EventType
-	Data   string  // JSON, as computecore.dll's HcsEvent has it
-	Status HRESULT // as vmcompute.dll's callback has it: 0 for an orderly end
+func (s *session) disconnect() {
+	s.closeOnce.Do(func() {
+		close(s.gone)
+		e := s.e
+		e.mu.Lock()
+		delete(e.clients, s)
+		clear(s.subscriptions)
+		s.queue = nil
+		left := s.handles
+		s.handles = map[Handle]*reference{}
+		e.mu.Unlock()
+		for _, r := range left {
+			e.release(r)
+		}
+	})
 }
 
-// Subscribe calls f, in order and one at a time, for each event of the system
-// or process that h names. cancel returns once no call of f runs, unless f itself calls it.
-func (c *Client) Subscribe(h Handle, f func(Event)) (cancel func(), err error) { return nil, ENotImpl }
-
-// CreateSystem is the request of [Client.CreateSystem].
-type CreateSystem struct {
-	Handle   Handle // reserved, or 0
-	ID       string
-	Document string
+// live says whether the session may still make calls.
+func (s *session) live() error {
+	select {
+	case <-s.gone:
+		return fail(EServiceDisconnect, "the session of process %d (%s) has ended", s.caller.PID, s.caller.Exe)
+	default:
+		return nil
+	}
 }
 
-// CreateProcess is the request of [Client.CreateProcess].
-type CreateProcess struct {
-	Handle     Handle // reserved, or 0
-	System     Handle
-	Parameters string
+func (s *session) newHandleLocked(r *reference) Handle {
+	s.last++
+	s.handles[s.last] = r
+	return s.last
 }
 
-// ProcessInformation is what HcsCreateProcess and HcsGetProcessInfo return.
-type ProcessInformation struct {
-	Handle Handle
-	PID    uint32
-	Stdio  Stdio // of the first caller only: a pipe has one taker
+// fillLocked makes reserved (or a new handle, if it is 0) stand for what r
+// stands for. It reports false if the reserved handle was closed meanwhile.
+func (s *session) fillLocked(reserved Handle, r *reference) (Handle, bool) {
+	if reserved == 0 {
+		if s.live() != nil {
+			return 0, false
+		}
+		return s.newHandleLocked(r), true
+	}
+	if old := s.handles[reserved]; old == nil || old.system != nil || old.process != nil || old.object != nil {
+		return 0, false
+	}
+	s.handles[reserved] = r
+	return reserved, true
 }
 
-// LayerDescriptor names a parent layer, as WC_LAYER_DESCRIPTOR does.
-type LayerDescriptor struct {
-	ID    GUID   `json:"id"`
-	Flags uint32 `json:"flags,omitempty"`
-	Path  string `json:"path"`
+// drop takes a handle out of the table and gives up what it stands for.
+func (s *session) drop(h Handle) error {
+	s.e.mu.Lock()
+	r := s.handles[h]
+	delete(s.handles, h)
+	for sub := range s.subscriptions {
+		if sub.handle == h {
+			delete(s.subscriptions, sub)
+		}
+	}
+	s.e.mu.Unlock()
+	if r == nil {
+		return fail(EHandle, "handle %d is not open in this process", h)
+	}
+	s.e.release(r)
+	return nil
 }
 
-// GUID is an id in lower-case text form.
-type GUID string
+// release gives up one reference to a system or process.
+func (e *Emulator) release(r *reference) {
+	switch {
+	case r.system != nil:
+		e.releaseSystem(r.system)
+	case r.process != nil:
+		e.releaseProcess(r.process)
+	}
+}
 
-// NetworkKind is a kind of object of computenetwork.dll.
-type NetworkKind string
+// lookupLocked returns what an open handle stands for.
+func (s *session) lookupLocked(h Handle) (*reference, error) {
+	r := s.handles[h]
+	switch {
+	case r == nil:
+		return nil, fail(EHandle, "handle %d is not open in this process", h)
+	case r.dead:
+		return nil, fail(EServiceDisconnect, "handle %d was lost with the compute service", h)
+	}
+	return r, nil
+}
 
-// The kinds.
-const (
-	Network      NetworkKind = "Network"
-	Endpoint     NetworkKind = "Endpoint"
-	Namespace    NetworkKind = "Namespace"
-	LoadBalancer NetworkKind = "LoadBalancer"
-	Route        NetworkKind = "SdnRoute"
-)
+// systemLocked returns the system that h stands for.
+func (s *session) systemLocked(h Handle) (*system, error) {
+	r, err := s.lookupLocked(h)
+	if err != nil {
+		return nil, err
+	}
+	if r.system == nil {
+		return nil, fail(EHandle, "handle %d is not of a compute system", h)
+	}
+	return r.system, nil
+}
+
+// processLocked returns the process that h stands for.
+func (s *session) processLocked(h Handle) (*process, error) {
+	r, err := s.lookupLocked(h)
+	if err != nil {
+		return nil, err
+	}
+	if r.process == nil {
+		return nil, fail(EHandle, "handle %d is not of a process", h)
+	}
+	return r.process, nil
+}
+
+// subjectOf names what a handle stands for, for the record and for faults that crash a system.
+func (s *session) subjectOf(h Handle) (systemID string, pid uint32) {
+	s.e.mu.Lock()
+	defer s.e.mu.Unlock()
+	switch r := s.handles[h]; {
+	case r == nil:
+	case r.system != nil:
+		return r.system.id, 0
+	case r.process != nil:
+		return r.process.system.id, r.process.pid
+	}
+	return "", 0
+}
+
+// bound returns a context that also ends with the session.
+func (s *session) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := make(chan struct{})
+	go func() {
+		select {
+		case <-s.gone:
+			cancel(fail(EServiceDisconnect, "the session ended during the call"))
+		case <-stop:
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { close(stop); cancel(nil) }
+}
