@@ -53,3 +53,9 @@ type NetworkModification struct {
 	RequestType RequestType `json:"RequestType,omitempty"`
 	Settings    any         `json:"Settings,omitempty"`
 }
+
+// HvSocketAddress tells the guest the hvsocket addresses of both ends.
+type HvSocketAddress struct {
+	LocalAddress  string `json:"LocalAddress,omitempty"`
+	ParentAddress string `json:"ParentAddress,omitempty"`
+}

@@ -1,0 +1,250 @@
+package uvm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/gcs"
+	"github.com/isolrun/isol/internal/hcs"
+	"github.com/isolrun/isol/internal/hcs/doc"
+)
+
+// hostService is the hvsocket address by which a guest knows its host
+// (runhcs: gcs/prot WindowsGcsHvHostID).
+const hostService = "894cc2d6-9d79-424f-93fe-42969ae6d8d1"
+
+// Phase is one phase of booting and how long it took.
+type Phase struct {
+	Name string
+	Took time.Duration
+}
+
+// boot is a VM on its way up: what the phases behind have made.
+type boot struct {
+	cfg      Config
+	files    BootFiles
+	scratch  string
+	system   hcs.System
+	sockets  gcs.Listener
+	listener net.Listener
+	guest    *gcs.Guest
+	undo     []func(context.Context) error
+	phases   []Phase
+}
+
+// Boot boots a VM. When it fails, nothing of the VM is left; what could not be
+// undone is part of the error.
+func Boot(ctx context.Context, cfg Config) (*UVM, error) {
+	cfg.Deadlines = cfg.Deadlines.withDefaults()
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	b := &boot{cfg: cfg}
+	for _, p := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"files", b.makeFiles},
+		{"grant", b.grant},
+		{"create", b.create},
+		{"listen", b.listen},
+		{"start", b.start},
+		{"connect", b.connect},
+	} {
+		start := time.Now()
+		if err := p.do(ctx); err != nil {
+			err = &fault.Error{Op: "boot utility VM", Subject: cfg.Plan.ID + ", phase " + p.name, Err: b.explain(err)}
+			return nil, errors.Join(err, b.unwind())
+		}
+		took := time.Since(start)
+		b.phases = append(b.phases, Phase{p.name, took})
+		cfg.Log.Debug("utility VM boots", "vm", cfg.Plan.ID, "phase", p.name, "took", took)
+	}
+	return newUVM(b), nil
+}
+
+// explain adds how the VM ended to an error that its end caused.
+func (b *boot) explain(err error) error {
+	if b.system == nil {
+		return err
+	}
+	select {
+	case <-b.system.Done():
+		if exit := b.system.Exit(); exit != nil {
+			return fmt.Errorf("%w: %w", err, exit)
+		}
+		return fmt.Errorf("%w: the virtual machine has ended", err)
+	default:
+		return err
+	}
+}
+
+// unwind undoes the phases behind, the last first, each on its own deadline.
+func (b *boot) unwind() error {
+	var errs []error
+	for len(b.undo) > 0 {
+		last := len(b.undo) - 1
+		ctx, cancel := context.WithTimeout(context.Background(), b.cfg.Deadlines.Undo)
+		errs = append(errs, b.undo[last](ctx))
+		cancel()
+		b.undo = b.undo[:last]
+	}
+	return errors.Join(errs...)
+}
+
+func (b *boot) onUndo(f func(context.Context) error) { b.undo = append(b.undo, f) }
+
+func (b *boot) makeFiles(context.Context) (err error) {
+	parents := b.cfg.Layers.Parents
+	if image := b.cfg.Plan.Image; image != "" {
+		parents = []string{image}
+	}
+	if b.files, err = FindBootFiles(parents); err != nil {
+		return err
+	}
+	b.scratch = scratchPath(b.cfg.Layers.Scratch)
+	made, err := makeScratch(b.files.ScratchTemplate, b.scratch)
+	if made {
+		b.onUndo(func(context.Context) error { return removeScratch(b.scratch) })
+	}
+	return err
+}
+
+func (b *boot) grant(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.Deadlines.Grant)
+	defer cancel()
+	// a grant whose call failed may have been made all the same: it is always revoked
+	b.onUndo(func(ctx context.Context) error { return b.cfg.Host.RevokeVMAccess(ctx, b.cfg.Plan.ID, b.scratch) })
+	return b.cfg.Host.GrantVMAccess(ctx, b.cfg.Plan.ID, b.scratch)
+}
+
+func (b *boot) create(ctx context.Context) error {
+	document, err := doc.UVM(b.cfg.Plan, doc.UVMFacts{Owner: b.cfg.Owner, OSFiles: b.files.OSFiles, Scratch: b.scratch})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.Deadlines.Create)
+	defer cancel()
+	if b.system, err = b.cfg.Host.Create(ctx, b.cfg.Plan.ID, document); err != nil {
+		return err
+	}
+	b.onUndo(func(ctx context.Context) error { return end(ctx, b.system) })
+	return nil
+}
+
+// end terminates a system, waits for its end and closes it.
+func end(ctx context.Context, s hcs.System) error {
+	err := s.Terminate(ctx)
+	if errors.Is(err, hcs.ErrAlreadyStopped) {
+		err = nil
+	}
+	if err == nil {
+		select {
+		case <-s.Done():
+		case <-ctx.Done():
+			err = fault.New(fault.DeadlineExceeded, "%s was terminated and has not ended: %w", s.ID(), context.Cause(ctx))
+		}
+	}
+	// The last handle takes the VM with it even if terminating failed.
+	return errors.Join(err, s.Close())
+}
+
+// listen comes before start: a guest that finds nobody listening gives up.
+func (b *boot) listen(context.Context) (err error) {
+	if b.sockets, err = b.cfg.Sockets(b.system.RuntimeID()); err != nil {
+		return err
+	}
+	if b.listener, err = b.sockets.Listen(gcs.BridgeService); err != nil {
+		return err
+	}
+	b.onUndo(func(context.Context) error { return closed(b.listener.Close()) })
+	return nil
+}
+
+// closed takes "already closed" for closed.
+func closed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func (b *boot) start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.Deadlines.Start)
+	defer cancel()
+	return b.system.Start(ctx)
+}
+
+func (b *boot) connect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.Deadlines.Connect)
+	defer cancel()
+	conn, err := b.accept(ctx)
+	if err != nil {
+		return err
+	}
+	config := gcs.Config{VM: b.cfg.Plan.ID, Conn: conn, Stdio: b.sockets, Log: b.cfg.Log, Timeout: b.cfg.Deadlines.Call}
+	if config.TimeZone, err = b.timeZone(); err != nil {
+		return errors.Join(err, conn.Close())
+	}
+	if b.guest, err = gcs.Connect(ctx, config); err != nil {
+		return err
+	}
+	b.onUndo(func(context.Context) error { return b.guest.Close() })
+	// The guest must know both ends' addresses before containers may use
+	// hvsockets (runhcs: uvm.configureHvSocketForGCS).
+	return b.guest.Modify(ctx, &gcs.Modification{
+		ResourceType: gcs.ResourceHvSocket, RequestType: gcs.RequestUpdate,
+		Settings: gcs.HvSocketAddress{LocalAddress: b.system.RuntimeID(), ParentAddress: hostService},
+	})
+}
+
+// timeZone is what the guest is told: the host's, or UTC where the plan says so.
+func (b *boot) timeZone() (*gcs.TimeZoneInformation, error) {
+	if b.cfg.Plan.NoTimeZone {
+		return &gcs.TimeZoneInformation{StandardName: "Coordinated Universal Time", DaylightName: "Coordinated Universal Time"}, nil
+	}
+	if b.cfg.TimeZone == nil {
+		return nil, nil
+	}
+	z, err := b.cfg.TimeZone()
+	if err != nil {
+		return nil, fault.Wrap(err, "read the host's time zone", "")
+	}
+	return z, nil
+}
+
+// accept waits for the guest to dial, for the VM's end, or for ctx.
+func (b *boot) accept(ctx context.Context) (net.Conn, error) {
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	accepted := make(chan result, 1)
+	go func() {
+		conn, err := b.listener.Accept()
+		accepted <- result{conn, err}
+	}()
+	var reason error
+	select {
+	case r := <-accepted:
+		// One guest is all there is: nobody else may take the bridge.
+		return r.conn, errors.Join(r.err, closed(b.listener.Close()))
+	case <-b.system.Done():
+		reason = fault.New(fault.Unavailable, "the virtual machine ended before its guest connected")
+	case <-ctx.Done():
+		reason = &hcs.Error{Op: "wait for the guest", ID: b.cfg.Plan.ID, Err: fmt.Errorf("%w: the guest has not connected: %w", hcs.ErrTimeout, context.Cause(ctx))}
+		if errors.Is(ctx.Err(), context.Canceled) {
+			reason = context.Cause(ctx)
+		}
+	}
+	err := closed(b.listener.Close())
+	if r := <-accepted; r.conn != nil {
+		err = errors.Join(err, r.conn.Close())
+	}
+	return nil, errors.Join(reason, err)
+}

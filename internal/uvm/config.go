@@ -1,0 +1,74 @@
+package uvm
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/isolrun/isol/internal/gcs"
+	"github.com/isolrun/isol/internal/hcs"
+	"github.com/isolrun/isol/internal/isolation"
+	"github.com/isolrun/isol/internal/layers"
+)
+
+// Config is what booting a VM needs. Plan, Layers, Host, Sockets and
+// NameToGUID are required.
+type Config struct {
+	Owner   string // Owner of the document: the base name of the shim's exe
+	Plan    *isolation.UVM
+	Layers  layers.Layers // of the sandbox: the VM boots from Parents, its scratch is made below Scratch
+	Host    hcs.Host
+	Sockets func(runtimeID string) (gcs.Listener, error) // hvsockets of one VM
+
+	// NameToGUID returns the id that HCS gives a layer with this base name.
+	NameToGUID func(name string) (string, error)
+
+	// TimeZone returns the host's time zone; nil leaves the guest its own.
+	TimeZone func() (*gcs.TimeZoneInformation, error)
+
+	Log       *slog.Logger // nil: discarded
+	Deadlines Deadlines    // zero fields take the values of DefaultDeadlines
+}
+
+// Deadlines bounds each step by itself.
+type Deadlines struct {
+	Grant     time.Duration // file access for the worker process
+	Create    time.Duration // HcsCreateComputeSystem
+	Start     time.Duration // HcsStartComputeSystem
+	Connect   time.Duration // from start to a guest that has negotiated
+	Call      time.Duration // one call to the guest
+	Modify    time.Duration // one device on the host's side
+	Undo      time.Duration // one step back
+	Grace     time.Duration // graceful end of the VM; 0: terminated at once, as production does
+	Terminate time.Duration // forced end of the VM, then its handle is closed
+	Reason    time.Duration // from the death of the bridge to the exit that HCS reports
+}
+
+// DefaultDeadlines returns what production uses: Create, Start and Connect are
+// the reference's (4 min, 4 min, 2 min). There is no grace: nothing in a
+// utility VM outlives its pod, whose containers have been shut down before.
+func DefaultDeadlines() Deadlines {
+	return Deadlines{
+		Grant:     30 * time.Second,
+		Create:    4 * time.Minute,
+		Start:     4 * time.Minute,
+		Connect:   2 * time.Minute,
+		Call:      2 * time.Minute,
+		Modify:    30 * time.Second,
+		Undo:      30 * time.Second,
+		Terminate: 30 * time.Second,
+		Reason:    2 * time.Second,
+	}
+}
+
+func (d Deadlines) withDefaults() Deadlines {
+	def := DefaultDeadlines()
+	for _, f := range []struct{ is, def *time.Duration }{
+		{&d.Grant, &def.Grant}, {&d.Create, &def.Create}, {&d.Start, &def.Start}, {&d.Connect, &def.Connect},
+		{&d.Call, &def.Call}, {&d.Modify, &def.Modify}, {&d.Undo, &def.Undo}, {&d.Terminate, &def.Terminate}, {&d.Reason, &def.Reason},
+	} {
+		if *f.is == 0 {
+			*f.is = *f.def
+		}
+	}
+	return d
+}

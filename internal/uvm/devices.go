@@ -1,0 +1,187 @@
+package uvm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/gcs"
+	"github.com/isolrun/isol/internal/hcs/doc"
+	"github.com/isolrun/isol/internal/hcs/schema"
+)
+
+// sharePrefix is where a Windows guest finds its shares (runhcs: uvm.vsmbSharePrefix).
+const sharePrefix = `\\?\VMSMB\VSMB-{dcc079ae-60ba-4d07-847c-3493609c0870}\`
+
+// Release gives back one use of a device. It must be called once.
+type Release func(context.Context) error
+
+// nothing is the Release of what was not acquired.
+func nothing(context.Context) error { return nil }
+
+type shareKey struct {
+	path     string
+	readOnly bool
+	layer    bool
+}
+
+// ShareLayer shares a layer's folder and returns its path in the guest. The
+// guest maps its files into memory, and taking such a share away pulls them
+// from under whoever still has them open: so it stays until the VM ends, and
+// the next container with this layer finds it there (runhcs: uvm.removeVSMB).
+func (u *UVM) ShareLayer(ctx context.Context, folder string) (string, error) {
+	key := shareKey{path: filepath.Clean(folder), readOnly: true, layer: true}
+	n, err := u.shares.acquire(ctx, key, func(n int) error {
+		return u.addShare(ctx, schema.VirtualSMBShare{Name: shareName(n), Path: key.path, Options: doc.LayerShareOptions(u.cfg.Plan.NoDirectMap)})
+	})
+	if err != nil {
+		return "", fault.Wrap(err, "share layer", folder)
+	}
+	return sharePrefix + shareName(n), nil
+}
+
+// Share shares a host directory or a single file and returns its path in the
+// guest. These shares are never mapped directly, so the last user's Release
+// removes them. Errors: PermissionDenied if the plan forbids writable shares,
+// NotFound if there is nothing at path.
+func (u *UVM) Share(ctx context.Context, path string, readOnly bool) (string, Release, error) {
+	if !readOnly && u.cfg.Plan.NoWritableShare {
+		return "", nothing, &fault.Error{
+			Kind: fault.PermissionDenied, Op: "share", Subject: path, Detail: "writable shares are forbidden in this utility VM",
+			Hint: "mount it read-only, or allow writable shares",
+		}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", nothing, &fault.Error{Kind: fault.NotFound, Op: "share", Subject: path, Err: err}
+	}
+	key := shareKey{path: filepath.Clean(path), readOnly: readOnly}
+	share := schema.VirtualSMBShare{Path: key.path, Options: doc.ShareOptions(readOnly, true)}
+	suffix := ""
+	if !info.IsDir() {
+		// The share is of the folder, and lets the guest see this file alone.
+		share.Path, suffix = filepath.Dir(key.path), `\`+filepath.Base(key.path)
+		share.AllowedFiles = []string{key.path}
+		share.Options.RestrictFileAccess, share.Options.SingleFileMapping = true, true
+	}
+	n, err := u.shares.acquire(ctx, key, func(n int) error {
+		share.Name = shareName(n)
+		return u.addShare(ctx, share)
+	})
+	if err != nil {
+		return "", nothing, fault.Wrap(err, "share", path)
+	}
+	release := func(ctx context.Context) error {
+		return u.released(u.shares.release(key, func(n int) error { return u.removeShare(ctx, shareName(n)) }))
+	}
+	return sharePrefix + shareName(n) + suffix, release, nil
+}
+
+func shareName(n int) string { return fmt.Sprintf("s%x", n) }
+
+func (u *UVM) addShare(ctx context.Context, s schema.VirtualSMBShare) error {
+	return u.modify(ctx, &schema.ModificationRequest{RequestType: schema.RequestAdd, ResourcePath: schema.PathVMSMBShares, Settings: &s})
+}
+
+func (u *UVM) removeShare(ctx context.Context, name string) error {
+	return u.modify(ctx, &schema.ModificationRequest{
+		RequestType: schema.RequestRemove, ResourcePath: schema.PathVMSMBShares, Settings: &schema.VirtualSMBShare{Name: name},
+	})
+}
+
+// released takes the end of the VM for the release of all that was in it.
+func (u *UVM) released(err error) error {
+	if err == nil {
+		return nil
+	}
+	select {
+	case <-u.done:
+		return nil
+	default:
+		return err
+	}
+}
+
+// Attach attaches a disk and mounts it in the guest, and returns the mount's
+// path. Errors: ResourceExhausted if all LUNs are in use.
+func (u *UVM) Attach(ctx context.Context, disk schema.Attachment) (string, Release, error) {
+	key := filepath.Clean(disk.Path)
+	lun, err := u.disks.acquire(ctx, key, func(lun int) error { return u.addDisk(ctx, disk, lun) })
+	if err != nil {
+		return "", nothing, fault.Wrap(err, "attach", disk.Path)
+	}
+	release := func(ctx context.Context) error {
+		return u.released(u.disks.release(key, func(lun int) error { return u.removeDisk(ctx, disk.Path, lun) }))
+	}
+	return guestMount(lun), release, nil
+}
+
+// guestMount is where the disk at a LUN is mounted (runhcs: guestpath, with a
+// counter where the LUN serves here: one disk is mounted once).
+func guestMount(lun int) string { return fmt.Sprintf(`c:\mounts\scsi\m%d`, lun) }
+
+func (u *UVM) addDisk(ctx context.Context, disk schema.Attachment, lun int) error {
+	if err := u.cfg.Host.GrantVMAccess(ctx, u.ID(), disk.Path); err != nil {
+		return err
+	}
+	err := u.modify(ctx, &schema.ModificationRequest{
+		RequestType: schema.RequestAdd, ResourcePath: schema.PathSCSI(doc.SCSIController, uint8(lun)), Settings: &disk,
+	})
+	if err != nil {
+		return errors.Join(err, u.undo(func(ctx context.Context) error { return u.cfg.Host.RevokeVMAccess(ctx, u.ID(), disk.Path) }))
+	}
+	err = u.guest.Modify(ctx, diskModification(gcs.RequestAdd, lun))
+	if err != nil {
+		return errors.Join(err, u.undo(func(ctx context.Context) error { return u.detach(ctx, disk.Path, lun) }))
+	}
+	return nil
+}
+
+func diskModification(do gcs.RequestType, lun int) *gcs.Modification {
+	return &gcs.Modification{
+		ResourceType: gcs.ResourceMappedVirtualDisk, RequestType: do,
+		Settings: gcs.MappedVirtualDisk{ContainerPath: guestMount(lun), Lun: int32(lun)},
+	}
+}
+
+func (u *UVM) removeDisk(ctx context.Context, path string, lun int) error {
+	if err := u.guest.Modify(ctx, diskModification(gcs.RequestRemove, lun)); err != nil {
+		return err
+	}
+	return u.detach(ctx, path, lun)
+}
+
+func (u *UVM) detach(ctx context.Context, path string, lun int) error {
+	err := u.modify(ctx, &schema.ModificationRequest{RequestType: schema.RequestRemove, ResourcePath: schema.PathSCSI(doc.SCSIController, uint8(lun))})
+	if err != nil {
+		return err
+	}
+	return u.cfg.Host.RevokeVMAccess(ctx, u.ID(), path)
+}
+
+// undo runs one step back on a deadline of its own: the step forward may have
+// failed because its caller's time was up.
+func (u *UVM) undo(f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), u.cfg.Deadlines.Undo)
+	defer cancel()
+	return u.released(f(ctx))
+}
+
+// SharePipe shares a named pipe of the host and returns its path in the guest.
+func (u *UVM) SharePipe(ctx context.Context, hostPath string) (string, Release, error) {
+	request := func(do schema.RequestType) *schema.ModificationRequest {
+		return &schema.ModificationRequest{RequestType: do, ResourcePath: schema.PathPipe(hostPath)}
+	}
+	_, err := u.pipes.acquire(ctx, hostPath, func(int) error { return u.modify(ctx, request(schema.RequestAdd)) })
+	if err != nil {
+		return "", nothing, fault.Wrap(err, "share pipe", hostPath)
+	}
+	release := func(ctx context.Context) error {
+		return u.released(u.pipes.release(hostPath, func(int) error { return u.modify(ctx, request(schema.RequestRemove)) }))
+	}
+	const pipePrefix = `\\.\pipe\`
+	return sharePrefix + `IPC$\` + hostPath[min(len(pipePrefix), len(hostPath)):], release, nil
+}
