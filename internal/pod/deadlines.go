@@ -15,34 +15,52 @@ type Deadlines struct {
 	Modify        time.Duration // resources, console size, end of input
 	Signal        time.Duration // the delivery of a signal; it goes on after Kill has answered
 	SignalAnswer  time.Duration // how long Kill waits for the delivery's outcome
-	Kill          time.Duration // from SIGKILL to the end of the process, then the container is terminated
-	Drain         time.Duration // delivery of output after the end of a process
+	Kill          time.Duration // from SIGKILL to the end of the init; then the container is terminated
+	Drain         time.Duration // delivery of output after the end of a process, whatever moves
 	DrainQuiet    time.Duration // silence after which a pipe held by a grandchild counts as ended
-	Orphan        time.Duration // from the end of a container to the end of its processes
-	Shutdown      time.Duration // graceful end of a container, then it is terminated
-	Terminate     time.Duration // forced end of a container, then its handle is closed
+	Orphan        time.Duration // from the end of a container, or the news of it, to the end of its processes
+	Shutdown      time.Duration // graceful end of a container; then it is terminated
+	Terminate     time.Duration // forced end of a container; then its handle is closed
 	Delete        time.Duration // how long Delete waits for the teardown
 }
 
-// DefaultDeadlines returns what production uses. Shutdown, Terminate, Delete
-// and DrainQuiet are the reference's (30 s, 30 s, 30 s, 1 s).
+// DefaultDeadlines returns what production uses. Shutdown, Terminate, Delete,
+// Kill (30 s each) and DrainQuiet (1 s) are the reference's.
 func DefaultDeadlines() Deadlines {
 	return Deadlines{
 		Create:        4 * time.Minute,
 		Start:         4 * time.Minute,
 		CreateProcess: time.Minute,
-		Streams:       10 * time.Second,
+		Streams:       15 * time.Second,
 		Layers:        2 * time.Minute,
 		Query:         10 * time.Second,
 		Modify:        30 * time.Second,
 		Signal:        30 * time.Second,
 		SignalAnswer:  500 * time.Millisecond,
 		Kill:          30 * time.Second,
-		Drain:         10 * time.Second,
+		Drain:         15 * time.Second,
 		DrainQuiet:    time.Second,
 		Orphan:        2 * time.Second,
 		Shutdown:      30 * time.Second,
 		Terminate:     30 * time.Second,
 		Delete:        30 * time.Second,
 	}
+}
+
+// withDefaults fills in what is zero.
+func (d Deadlines) withDefaults() Deadlines {
+	def := DefaultDeadlines()
+	for _, f := range []struct{ p, v *time.Duration }{
+		{&d.Create, &def.Create}, {&d.Start, &def.Start}, {&d.CreateProcess, &def.CreateProcess},
+		{&d.Streams, &def.Streams}, {&d.Layers, &def.Layers}, {&d.Query, &def.Query},
+		{&d.Modify, &def.Modify}, {&d.Signal, &def.Signal}, {&d.SignalAnswer, &def.SignalAnswer},
+		{&d.Kill, &def.Kill}, {&d.Drain, &def.Drain}, {&d.DrainQuiet, &def.DrainQuiet},
+		{&d.Orphan, &def.Orphan}, {&d.Shutdown, &def.Shutdown}, {&d.Terminate, &def.Terminate},
+		{&d.Delete, &def.Delete},
+	} {
+		if *f.p == 0 {
+			*f.p = *f.v
+		}
+	}
+	return d
 }

@@ -1,11 +1,14 @@
 package pod
 
 import (
-	"context"
 	"log/slog"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
 
 	"github.com/isolrun/isol/internal/fault"
-	"github.com/isolrun/isol/internal/hcs/schema"
+	"github.com/isolrun/isol/internal/isolation"
 )
 
 // Pod is one sandbox with its tasks, or one standalone task. All methods may
@@ -13,79 +16,182 @@ import (
 type Pod struct {
 	cfg Config
 	log *slog.Logger
+
+	mu    sync.Mutex
+	id    string           // of the pod: the shim's, or the first task's. Guarded by mu.
+	tasks map[string]*task // Guarded by mu.
 }
 
 // New returns a pod without tasks. It fails, InvalidArgument, if a required
 // field of c is missing.
-func New(c Config) (*Pod, error) { return &Pod{cfg: c, log: c.Log}, nil }
-
-var errSkeleton = fault.New(fault.Unimplemented, "not yet")
-
-// Create makes a task: the container exists afterwards, no process runs.
-// Errors: AlreadyExists, FailedPrecondition if the plan does not fit the pod,
-// and those of the steps; a failed Create leaves nothing behind.
-func (p *Pod) Create(ctx context.Context, req CreateTask) error { return errSkeleton }
-
-// CreateExec adds an exec. Errors: NotFound, AlreadyExists, FailedPrecondition
-// unless the init runs.
-func (p *Pod) CreateExec(ctx context.Context, req CreateExec) error { return errSkeleton }
-
-// Start runs the init or an exec and returns its pid. Once it has returned, the
-// process takes signals and console sizes. Errors: NotFound,
-// FailedPrecondition unless created, and those of the steps; a task whose Start
-// failed is stopped and holds nothing.
-func (p *Pod) Start(ctx context.Context, id, execID string) (uint32, error) { return 0, errSkeleton }
-
-// State describes a process. Errors: NotFound.
-func (p *Pod) State(id, execID string) (State, error) { return State{}, errSkeleton }
-
-// Kill signals processes. Errors: InvalidArgument for a signal that is not
-// supported, NotFound also for a process that has ended, FailedPrecondition
-// for All with an exec id.
-func (p *Pod) Kill(ctx context.Context, req Kill) error { return errSkeleton }
-
-// Resize sets the size of the console; a process that has not started takes
-// it at start. Errors: NotFound, FailedPrecondition without a terminal.
-func (p *Pod) Resize(ctx context.Context, id, execID string, size schema.ConsoleSize) error {
-	return errSkeleton
+func New(c Config) (*Pod, error) {
+	var missing []string
+	for _, f := range []struct {
+		name string
+		nil  bool
+	}{{"Host", c.Host == nil}, {"Layers", c.Layers == nil}, {"Stdio", c.Stdio == nil}, {"Events", c.Events == nil}} {
+		if f.nil {
+			missing = append(missing, f.name)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, fault.New(fault.InvalidArgument, "the pod's config lacks %s", strings.Join(missing, ", "))
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	c.Deadlines = c.Deadlines.withDefaults()
+	return &Pod{cfg: c, log: c.Log, id: c.ID, tasks: map[string]*task{}}, nil
 }
 
-// CloseIO ends the process's input. Errors: NotFound.
-func (p *Pod) CloseIO(ctx context.Context, id, execID string) error { return errSkeleton }
+// kernelFor returns where the container of req runs.
+func (p *Pod) kernelFor(req *CreateTask) (kernel, error) {
+	what := ""
+	switch {
+	case req.Plan.Guest != isolation.GuestWindows:
+		what = "Linux guests"
+	case req.Plan.Mode == isolation.ModeProcess:
+		return &hostKernel{cfg: &p.cfg, log: p.log}, nil
+	case req.Plan.Mode == isolation.ModeHyperV:
+		what = "Hyper-V isolation"
+	case req.Plan.Mode == isolation.ModeHostProcess:
+		what = "HostProcess containers"
+	default:
+		return nil, fault.New(fault.Internal, "the plan of task %s has no isolation mode", req.ID)
+	}
+	return nil, &fault.Error{Kind: fault.Unimplemented, Op: "create task", Subject: req.ID,
+		Detail: "this isol does not run " + what + " yet", Hint: "process isolation works"}
+}
 
-// Pids lists the processes of a task's container; none if it does not run.
-// Errors: NotFound, and those of the query.
-func (p *Pod) Pids(ctx context.Context, id string) ([]ProcessInfo, error) { return nil, errSkeleton }
+// admit takes a task into the pod if its role fits what is there.
+func (p *Pod) admit(t *task) error {
+	p.mu.Lock()
+	sandbox := p.sandboxLocked()
+	err := p.fitsLocked(t, sandbox)
+	if err == nil {
+		if p.id == "" {
+			p.id = t.id
+		}
+		p.tasks[t.id] = t
+	}
+	p.mu.Unlock()
+	if err != nil || t.plan.Role != isolation.RoleWorkload {
+		return err
+	}
+	if s := sandbox.init.current(); s != stateRunning {
+		p.forget(t)
+		return mismatch(t, "its sandbox "+sandbox.id+" is "+s.String(), "start the sandbox first")
+	}
+	return nil
+}
 
-// Stats returns the statistics of a task's container. A container that is being
-// created or has just exited has zero statistics, not an error. Errors:
-// NotFound, and those of the query.
-func (p *Pod) Stats(ctx context.Context, id string) (Stats, error) { return Stats{}, errSkeleton }
+func (p *Pod) fitsLocked(t, sandbox *task) error {
+	if p.tasks[t.id] != nil {
+		return &fault.Error{Kind: fault.AlreadyExists, Op: "create task", Subject: t.id,
+			Detail: "there is a task with this id", Hint: "delete it first"}
+	}
+	switch t.plan.Role {
+	case isolation.RoleStandalone, isolation.RoleSandbox:
+		if len(p.tasks) > 0 {
+			return mismatch(t, "this shim serves "+p.id, "a task without a pod, and a sandbox, need a shim of their own")
+		}
+	case isolation.RoleWorkload:
+		switch {
+		case sandbox == nil:
+			return mismatch(t, "its sandbox "+t.plan.SandboxID+" is not here", "create the sandbox first")
+		case t.plan.SandboxID != sandbox.id:
+			return mismatch(t, "it joins sandbox "+t.plan.SandboxID+", this shim serves "+sandbox.id, "")
+		case t.plan.InVM() != sandbox.plan.InVM():
+			return mismatch(t, "its isolation is not that of its sandbox "+sandbox.id, "all containers of a pod run on one kernel")
+		}
+	}
+	return nil
+}
 
-// Update changes resources. Errors: InvalidArgument, NotFound,
-// FailedPrecondition unless created or running, Unimplemented for what this
-// host's build or isol cannot change.
-func (p *Pod) Update(ctx context.Context, req Update) error { return errSkeleton }
+func mismatch(t *task, detail, hint string) error {
+	return &fault.Error{Kind: fault.FailedPrecondition, Op: "create task", Subject: t.id, Detail: detail, Hint: hint}
+}
 
-// Wait returns how the process ended, once it is stopped. Errors: NotFound, or
-// ctx's.
-func (p *Pod) Wait(ctx context.Context, id, execID string) (Exit, error) { return Exit{}, errSkeleton }
+func (p *Pod) sandboxLocked() *task {
+	for _, t := range p.tasks {
+		if t.plan.Role == isolation.RoleSandbox {
+			return t
+		}
+	}
+	return nil
+}
 
-// Delete removes a stopped, or never started, task or exec. Errors: NotFound,
-// FailedPrecondition while it runs or, for a sandbox, while tasks are left in
-// the pod; DeadlineExceeded if the teardown has not ended. A task whose Delete
-// failed is still there, and Delete may be called again.
-func (p *Pod) Delete(ctx context.Context, id, execID string) (Exit, error) {
-	return Exit{}, errSkeleton
+// forget takes a task out of the pod.
+func (p *Pod) forget(t *task) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.tasks[t.id] == t {
+		delete(p.tasks, t.id)
+	}
+}
+
+// task returns the task with the given id.
+func (p *Pod) task(id string) (*task, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.tasks[id]; t != nil {
+		return t, nil
+	}
+	return nil, notFound("task", id)
+}
+
+// find returns a task's init or one of its execs.
+func (p *Pod) find(id, execID string) (*process, error) {
+	t, err := p.task(id)
+	if err != nil {
+		return nil, err
+	}
+	return t.process(execID)
+}
+
+// all returns the tasks, in the order of their ids.
+func (p *Pod) all() []*task {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]*task, 0, len(p.tasks))
+	for _, t := range p.tasks {
+		out = append(out, t)
+	}
+	slices.SortFunc(out, func(a, b *task) int { return strings.Compare(a.id, b.id) })
+	return out
+}
+
+func notFound(what, id string) error {
+	return &fault.Error{Kind: fault.NotFound, Op: "find " + what, Subject: id, Detail: "there is none with this id"}
+}
+
+// State describes a process. Errors: NotFound.
+func (p *Pod) State(id, execID string) (State, error) {
+	proc, err := p.find(id, execID)
+	if err != nil {
+		return State{}, err
+	}
+	return proc.describe(), nil
 }
 
 // Tasks describes all tasks in the order of their ids.
-func (p *Pod) Tasks() []TaskInfo { return nil }
+func (p *Pod) Tasks() []TaskInfo {
+	var out []TaskInfo
+	for _, t := range p.all() {
+		info := TaskInfo{State: t.init.describe(), Plan: t.plan}
+		for _, e := range t.allExecs() {
+			info.Execs = append(info.Execs, e.describe())
+		}
+		sort.Slice(info.Execs, func(i, j int) bool { return info.Execs[i].ExecID < info.Execs[j].ExecID })
+		out = append(out, info)
+	}
+	return out
+}
 
 // Owns reports whether id is the pod's own: only then does Shutdown of the
 // Task API mean this shim. containerd calls it after each task's delete.
-func (p *Pod) Owns(id string) bool { return false }
-
-// Close ends what is left: every process, container and mount, workloads before
-// the sandbox. It is idempotent; the error names what could not be released.
-func (p *Pod) Close(ctx context.Context) error { return errSkeleton }
+func (p *Pod) Owns(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return id != "" && id == p.id
+}

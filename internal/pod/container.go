@@ -1,0 +1,117 @@
+package pod
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/hcs"
+	"github.com/isolrun/isol/internal/journal"
+)
+
+// kernel is where containers run: the host's kernel, or later a utility VM's.
+// It knows how to give a container its root file system and how to create it.
+type kernel interface {
+	// create makes the container of req. What it acquires it writes to j
+	// first. A failed create leaves nothing behind, or else leaves it in j.
+	create(s *steps, req *CreateTask, j *journal.Journal) (*container, error)
+}
+
+// container is a compute system with all that it holds. end and free are
+// called by one goroutine at a time: the creator's, then the init's reaper,
+// then Delete's.
+type container struct {
+	compute hcs.Compute
+	limits  *Deadlines
+	journal *journal.Journal
+	log     *slog.Logger
+	holds   []hold        // in the order of release from the last to the first
+	gone    chan struct{} // closed when end has done what it can
+}
+
+// hold is one thing to release.
+type hold struct {
+	name  string
+	entry *journal.Entry
+	limit time.Duration
+	free  func(ctx context.Context) error
+}
+
+// end stops the container: asked, then forced, then by giving up the handle,
+// which terminates a system whose document says
+// ShouldTerminateOnLastHandleClosed. It is bounded by its own deadlines and
+// leaves nothing to wait for. Without grace it is forced at once: for what was
+// never started, or failed to.
+func (c *container) end(grace bool) {
+	defer close(c.gone)
+	if grace && c.ask("shut down", c.limits.Shutdown, c.compute.Shutdown) {
+		return
+	}
+	if c.ask("terminate", c.limits.Terminate, c.compute.Terminate) {
+		return
+	}
+	c.log.Warn("the container did not end in time: closing its handle")
+	if err := c.compute.Close(); err != nil {
+		c.log.Warn("close the container's handle", "error", err)
+	}
+}
+
+// ask calls f and reports whether the container has ended within limit.
+func (c *container) ask(what string, limit time.Duration, f func(context.Context) error) bool {
+	select {
+	case <-c.compute.Done():
+		return true
+	default:
+	}
+	ctx, cancel := bounded(limit)
+	defer cancel()
+	switch err := f(ctx); {
+	case errors.Is(err, hcs.ErrAlreadyStopped), errors.Is(err, hcs.ErrNotFound):
+		return true
+	case err != nil:
+		c.log.Warn(what+" container", "error", err)
+		return false
+	}
+	select {
+	case <-c.compute.Done():
+		return true
+	case <-ctx.Done():
+		c.log.Warn(what+" container", "error", "it did not end in time", "limit", limit)
+		return false
+	}
+}
+
+// free releases what the container holds, the last acquired first, each within
+// its own deadline, and strikes it from the journal. What fails stays held, and
+// free may be called again.
+func (c *container) free() error {
+	var errs []error
+	var left []hold
+	for i := len(c.holds) - 1; i >= 0; i-- {
+		h := c.holds[i]
+		if err := c.freeOne(h); err != nil {
+			errs = append(errs, fault.Wrap(err, "release", h.name))
+			left = append([]hold{h}, left...)
+		}
+	}
+	c.holds = left
+	return errors.Join(errs...)
+}
+
+func (c *container) freeOne(h hold) error {
+	ctx, cancel := bounded(h.limit)
+	defer cancel()
+	if err := h.free(ctx); err != nil {
+		return err
+	}
+	if h.entry == nil {
+		return nil
+	}
+	// An unstruck record only means that a replay undoes what is gone.
+	if err := c.journal.Release(h.entry); err != nil {
+		c.log.Warn("strike the journal", "error", err)
+	}
+	return nil
+}

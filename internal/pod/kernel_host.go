@@ -1,0 +1,141 @@
+package pod
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/hcs"
+	"github.com/isolrun/isol/internal/hcs/schema"
+	"github.com/isolrun/isol/internal/journal"
+	"github.com/isolrun/isol/internal/layers"
+)
+
+// hostKernel runs containers on the host's kernel: process isolation. Its
+// calls come in the reference's order: scratch, layers, document, system,
+// affinity; released in the order system ended, layers, handle.
+type hostKernel struct {
+	cfg *Config
+	log *slog.Logger
+}
+
+// create implements kernel.
+func (k *hostKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *container, err error) {
+	c := &container{limits: &k.cfg.Deadlines, journal: j, log: k.log.With("id", req.ID), gone: make(chan struct{})}
+	if len(req.Plan.Container.Affinity) > 0 && k.cfg.Affinity == nil {
+		return nil, &fault.Error{Kind: fault.Unimplemented, Op: s.what, Subject: req.ID,
+			Detail: "this isol cannot pin containers to processors (windows.resources.cpu.affinity)",
+			Hint:   "leave the affinity out"}
+	}
+	defer func() {
+		if err != nil {
+			k.abandon(c)
+		}
+	}()
+	mounted, err := k.mount(s, req, c)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := containerDocument(k.cfg.Owner, req.Plan, mounted)
+	if err != nil {
+		return nil, fault.Wrap(err, s.what+" "+req.ID, "document")
+	}
+	if err := k.createSystem(s, req.ID, doc, c); err != nil {
+		return nil, err
+	}
+	if masks := req.Plan.Container.Affinity; len(masks) > 0 {
+		err = s.do("affinity", k.cfg.Deadlines.Modify, func(ctx context.Context) error {
+			return k.cfg.Affinity.SetAffinity(ctx, req.ID, masks)
+		})
+	}
+	return c, err
+}
+
+// mount makes the scratch if need be and mounts the layers.
+func (k *hostKernel) mount(s *steps, req *CreateTask, c *container) (layers.Mounted, error) {
+	var m layers.Mounted
+	err := s.do("scratch", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
+		return k.cfg.Layers.EnsureScratch(ctx, req.Layers)
+	})
+	if err != nil {
+		return m, err
+	}
+	err = s.do("layers", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
+		entry, err := c.journal.Acquire(journal.Record{Kind: journal.KindLayerMount, Name: req.Layers.Scratch})
+		if err != nil {
+			return err
+		}
+		// Held from now on: a mount that fails or hangs may still have to be undone.
+		c.holds = append(c.holds, hold{"layers " + req.Layers.Scratch, entry, k.cfg.Deadlines.Layers, func(ctx context.Context) error {
+			return k.cfg.Layers.Unmount(ctx, req.Layers.Scratch)
+		}})
+		m, err = k.cfg.Layers.Mount(ctx, req.Layers)
+		if err != nil && !fault.Is(err, fault.DeadlineExceeded) && !fault.Is(err, fault.Canceled) {
+			c.forgetLast() // by contract nothing is mounted
+		}
+		return err
+	})
+	return m, err
+}
+
+// createSystem creates the compute system and puts its handle below the
+// layers, so that it is closed after they are unmounted, as the reference does.
+func (k *hostKernel) createSystem(s *steps, id string, doc *schema.ComputeSystem, c *container) error {
+	return s.do("create", k.cfg.Deadlines.Create, func(ctx context.Context) error {
+		entry, err := c.journal.Acquire(journal.Record{Kind: journal.KindComputeSystem, Name: id})
+		if err != nil {
+			return err
+		}
+		sys, err := k.cfg.Host.Create(ctx, id, doc)
+		if err != nil {
+			// By contract nothing was created.
+			if jerr := c.journal.Release(entry); jerr != nil {
+				c.log.Warn("strike the journal", "error", jerr)
+			}
+			return err
+		}
+		c.compute = sys
+		c.holds = append([]hold{{"system " + id, entry, k.cfg.Deadlines.Terminate, func(context.Context) error {
+			return closed(sys.Close())
+		}}}, c.holds...)
+		return nil
+	})
+}
+
+// abandon undoes a create that failed. What cannot be released now is in the
+// journal.
+func (k *hostKernel) abandon(c *container) {
+	if c.compute != nil {
+		c.end(false)
+	}
+	if err := c.free(); err != nil {
+		c.log.Error("undo create", "error", err, "left", c.journal.Outstanding())
+	}
+}
+
+// forgetLast drops the newest hold and strikes it: nothing was acquired.
+func (c *container) forgetLast() {
+	last := len(c.holds) - 1
+	if err := c.journal.Release(c.holds[last].entry); err != nil {
+		c.log.Warn("strike the journal", "error", err)
+	}
+	c.holds = c.holds[:last]
+}
+
+// closed takes the error of a Close that was not the first for none.
+func closed(err error) error {
+	if hcsClosed(err) {
+		return nil
+	}
+	return err
+}
+
+// Undoers returns what replays the journals of process-isolated tasks: give it
+// to journal.Replay. origin is Config.Origin. Every undo is idempotent and ends
+// when its context does.
+func Undoers(host hcs.Host, store layers.Store, origin string) journal.Undoers {
+	return journal.Undoers{Origin: origin, Undo: map[journal.Kind]func(context.Context, journal.Record) error{
+		journal.KindComputeSystem: func(ctx context.Context, r journal.Record) error { return undoSystem(ctx, host, r.Name) },
+		journal.KindLayerMount:    func(ctx context.Context, r journal.Record) error { return store.Unmount(ctx, r.Name) },
+	}}
+}

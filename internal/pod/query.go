@@ -1,0 +1,152 @@
+package pod
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/hcs"
+	"github.com/isolrun/isol/internal/hcs/schema"
+)
+
+// Pids lists the processes of a task's container; none if it does not run.
+// Errors: NotFound, and those of the query.
+func (p *Pod) Pids(ctx context.Context, id string) ([]ProcessInfo, error) {
+	t, err := p.task(id)
+	if err != nil {
+		return nil, err
+	}
+	props, err := t.query(ctx, schema.PropertyProcessList)
+	if err != nil || props == nil {
+		return nil, fault.Wrap(err, "list processes of", id)
+	}
+	ids := t.execIDs()
+	out := make([]ProcessInfo, 0, len(props.ProcessList))
+	for _, d := range props.ProcessList {
+		out = append(out, ProcessInfo{
+			PID: d.ProcessID, ExecID: ids[d.ProcessID], ImageName: d.ImageName, CreatedAt: d.CreateTimestamp,
+			KernelTime100ns: d.KernelTime100ns, UserTime100ns: d.UserTime100ns, MemoryCommitBytes: d.MemoryCommitBytes,
+			WorkingSetPrivate: d.MemoryWorkingSetPrivateBytes, WorkingSetShared: d.MemoryWorkingSetSharedBytes,
+		})
+	}
+	return out, nil
+}
+
+// execIDs maps the pids of running processes to the ids that State shows.
+func (t *task) execIDs() map[uint32]string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ids := map[uint32]string{}
+	for _, e := range t.execs {
+		if e.state == stateRunning {
+			ids[e.pid] = e.eventID()
+		}
+	}
+	if t.init.state == stateRunning {
+		ids[t.init.pid] = t.init.eventID()
+	}
+	return ids
+}
+
+// Stats returns the statistics of a task's container. A container that is being
+// created or has just exited has zero statistics, not an error. Errors:
+// NotFound, and those of the query.
+func (p *Pod) Stats(ctx context.Context, id string) (Stats, error) {
+	t, err := p.task(id)
+	if err != nil {
+		return Stats{}, err
+	}
+	// Clients ask often; while HCS is slow they share one question.
+	s, err := t.stats.do(ctx, func() (Stats, error) { return t.readStats() })
+	return s, fault.Wrap(err, "statistics of", id)
+}
+
+func (t *task) readStats() (Stats, error) {
+	props, err := t.query(context.Background(), schema.PropertyStatistics)
+	if err != nil {
+		return Stats{}, err
+	}
+	s := Stats{Timestamp: time.Now()}
+	if props != nil && props.Statistics != nil {
+		s.fill(props.Statistics)
+	}
+	return s, nil
+}
+
+// fill takes over what HCS says; its times are in units of 100 ns.
+func (s *Stats) fill(from *schema.Statistics) {
+	const unit = 100 * time.Nanosecond
+	if !from.Timestamp.IsZero() {
+		s.Timestamp = from.Timestamp
+	}
+	s.ContainerStart = from.ContainerStartTime
+	s.Uptime = time.Duration(from.Uptime100ns) * unit
+	if c := from.Processor; c != nil {
+		s.CPUTotal = time.Duration(c.TotalRuntime100ns) * unit
+		s.CPUUser = time.Duration(c.RuntimeUser100ns) * unit
+		s.CPUKernel = time.Duration(c.RuntimeKernel100ns) * unit
+	}
+	if m := from.Memory; m != nil {
+		s.MemoryCommitBytes = m.MemoryUsageCommitBytes
+		s.MemoryCommitPeakBytes = m.MemoryUsageCommitPeakBytes
+		s.MemoryPrivateWorkingSet = m.MemoryUsagePrivateWorkingSetBytes
+	}
+	if d := from.Storage; d != nil {
+		s.StorageReadCount, s.StorageReadBytes = d.ReadCountNormalized, d.ReadSizeBytes
+		s.StorageWriteCount, s.StorageWriteBytes = d.WriteCountNormalized, d.WriteSizeBytes
+	}
+}
+
+// query asks the container for one property, and returns nil if it does not
+// run, or no longer by the time HCS is asked.
+func (t *task) query(ctx context.Context, property schema.PropertyType) (*schema.Properties, error) {
+	if t.init.current() != stateRunning {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.cfg.Deadlines.Query)
+	defer cancel()
+	props, err := t.container.compute.Properties(ctx, schema.PropertyQuery{PropertyTypes: []schema.PropertyType{property}})
+	if endedError(err) || errors.Is(err, hcs.ErrInvalidState) {
+		return nil, nil
+	}
+	return props, err
+}
+
+// flight lets callers who ask the same at the same time share one answer.
+type flight[T any] struct {
+	mu      sync.Mutex
+	current *answer[T] // nil: nobody asks. Guarded by mu.
+}
+
+type answer[T any] struct {
+	done  chan struct{} // closed when the rest is set
+	value T
+	err   error
+}
+
+// do returns f's answer, or ctx's error. f must end by itself.
+func (g *flight[T]) do(ctx context.Context, f func() (T, error)) (T, error) {
+	g.mu.Lock()
+	a := g.current
+	if a == nil {
+		a = &answer[T]{done: make(chan struct{})}
+		g.current = a
+		go func() {
+			a.value, a.err = f()
+			g.mu.Lock()
+			g.current = nil
+			g.mu.Unlock()
+			close(a.done)
+		}()
+	}
+	g.mu.Unlock()
+	select {
+	case <-a.done:
+		return a.value, a.err
+	case <-ctx.Done():
+		var zero T
+		return zero, context.Cause(ctx)
+	}
+}

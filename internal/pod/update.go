@@ -1,0 +1,104 @@
+package pod
+
+import (
+	"context"
+
+	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/hcs/schema"
+)
+
+// Resource paths of a process container's document, as runhcs modifies them.
+const (
+	pathMemory    = "Container/Memory/SizeInMB"
+	pathProcessor = "Container/Processor"
+)
+
+// buildCPUUpdate is the first build (20H2) that changes a running container's
+// processor limits. As runhcs does: it refuses older ones.
+const buildCPUUpdate = 19042
+
+const mebibyte = 1 << 20
+
+// Update changes resources. Errors: InvalidArgument, NotFound,
+// FailedPrecondition unless created or running, Unimplemented for what this
+// host's build or isol cannot change.
+func (p *Pod) Update(ctx context.Context, req Update) error {
+	changes, err := updateRequests(req, p.cfg.HostBuild)
+	if err != nil {
+		return fault.Wrap(err, "update", req.ID)
+	}
+	t, err := p.task(req.ID)
+	if err != nil {
+		return err
+	}
+	if err := t.init.move(evUpdate); err != nil {
+		return err
+	}
+	for _, change := range changes {
+		s := &steps{ctx: ctx, what: "update", id: req.ID}
+		err := s.do(change.ResourcePath, p.cfg.Deadlines.Modify, func(ctx context.Context) error {
+			return t.container.compute.Modify(ctx, change)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// updateRequests makes the modifications of an update. All of it is checked
+// before any of it is done.
+func updateRequests(req Update, build uint32) ([]*schema.ModificationRequest, error) {
+	if req.MemoryBytes == nil && req.CPU == nil {
+		return nil, invalid("it names no resources", "give memory or cpu")
+	}
+	var out []*schema.ModificationRequest
+	if m := req.MemoryBytes; m != nil {
+		if *m < mebibyte {
+			return nil, invalid("memory of less than 1 MiB cannot be set", "give bytes: 1048576 or more")
+		}
+		out = append(out, &schema.ModificationRequest{ResourcePath: pathMemory, RequestType: schema.RequestUpdate, Settings: *m / mebibyte})
+	}
+	if req.CPU != nil {
+		cpu, err := updateProcessor(req.CPU, build)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, &schema.ModificationRequest{ResourcePath: pathProcessor, RequestType: schema.RequestUpdate, Settings: cpu})
+	}
+	return out, nil
+}
+
+func updateProcessor(cpu *UpdateCPU, build uint32) (*schema.ContainerProcessor, error) {
+	if len(cpu.Affinity) > 0 {
+		return nil, unimplemented("the affinity of a container cannot be changed", "leave affinity out")
+	}
+	var p schema.ContainerProcessor
+	n := 0
+	if cpu.Count != nil && *cpu.Count > 0 {
+		p.Count, n = uint32(min(*cpu.Count, 1<<31)), n+1
+	}
+	if cpu.Maximum != nil && *cpu.Maximum > 0 {
+		p.Maximum, n = int64(*cpu.Maximum), n+1
+	}
+	if cpu.Shares != nil && *cpu.Shares > 0 {
+		p.Weight, n = int64(*cpu.Shares), n+1
+	}
+	switch {
+	case n != 1:
+		return nil, invalid("cpu must name exactly one of count, maximum and shares", "HCS limits a container by one of them")
+	case p.Maximum > 10000 || p.Weight > 10000:
+		return nil, invalid("cpu maximum and shares are out of range", "allowed is 1 to 10000")
+	case build < buildCPUUpdate:
+		return nil, unimplemented("this Windows build cannot change the processors of a running container", "it takes build 19042 or later")
+	}
+	return &p, nil
+}
+
+func invalid(detail, hint string) error {
+	return &fault.Error{Kind: fault.InvalidArgument, Detail: detail, Hint: hint}
+}
+
+func unimplemented(detail, hint string) error {
+	return &fault.Error{Kind: fault.Unimplemented, Detail: detail, Hint: hint}
+}
