@@ -1,0 +1,172 @@
+// Package admission reads everything that a create depends on and has it
+// decided: the request becomes a task that the pod can make, or an error that
+// says what is wrong with it. Nothing is changed on the machine.
+//
+//	bundle ──▶ oci.Read ──▶ oci.Parse ─┐
+//	options ──▶ options.Decode ────────┤
+//	rootfs ──▶ layers.Resolve ─────────┼──▶ isolation.Decide ──▶ pod.CreateTask
+//	           └▶ image facts ─────────┤
+//	node's file, host facts, pod ──────┘
+//
+// The order is that of the cost and of the blame: what the user wrote is
+// checked before the disk is read, and the disk before the machine is asked.
+package admission
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/host"
+	"github.com/isolrun/isol/internal/isolation"
+	"github.com/isolrun/isol/internal/layers"
+	"github.com/isolrun/isol/internal/node"
+	"github.com/isolrun/isol/internal/oci"
+	"github.com/isolrun/isol/internal/options"
+	"github.com/isolrun/isol/internal/pod"
+)
+
+// Request is a create as the client sent it, in our own types.
+type Request struct {
+	ID, Namespace string
+	Bundle        string
+	Rootfs        []layers.Mount
+	OptionsType   string // type URL of the runtime options; empty for none
+	Options       []byte
+	Stdio         pod.StdioConfig
+	Pod           *isolation.Plan // plan of the sandbox that this shim runs; nil for none
+}
+
+// Reader reads the facts. Its fields are set before use; all its methods may
+// be called from any goroutine.
+type Reader struct {
+	// Probe reads the facts of this machine. It is called once: the facts do
+	// not change while a shim lives.
+	Probe func() (host.Facts, error)
+	// Image reads the facts of an image's layers, topmost first.
+	Image func(layers []string) (host.Image, error)
+	// NodeConfig is the path of the node's file unless options name another.
+	NodeConfig string
+	Log        *slog.Logger
+
+	once    sync.Once
+	facts   host.Facts
+	factErr error
+}
+
+// Host returns the facts of this machine.
+func (r *Reader) Host() (host.Facts, error) {
+	r.once.Do(func() { r.facts, r.factErr = r.Probe() })
+	return r.facts, r.factErr
+}
+
+// Admit decides req. Errors: those of the packages it asks, and Unimplemented
+// for a plan that isol cannot run yet.
+func (r *Reader) Admit(req Request) (pod.CreateTask, error) {
+	opts, err := options.Decode(req.OptionsType, req.Options)
+	if err != nil {
+		return pod.CreateTask{}, err
+	}
+	in := isolation.Input{ID: req.ID, Namespace: req.Namespace, Options: opts}
+	spec, err := oci.Read(req.Bundle)
+	if err != nil {
+		return pod.CreateTask{}, err
+	}
+	in.Annotations = spec.Annotations
+	if in.Request, err = oci.Parse(spec, opts.DefaultAnnotations); err != nil {
+		return pod.CreateTask{}, err
+	}
+	process, err := initProcess(in.Request, req.Stdio.Terminal)
+	if err != nil {
+		return pod.CreateTask{}, err
+	}
+	found, err := layers.Resolve(req.Rootfs, in.Request.System.LayerFolders)
+	if err != nil {
+		return pod.CreateTask{}, err
+	}
+	if err := r.facing(&in, req, found); err != nil {
+		return pod.CreateTask{}, err
+	}
+	plan, err := isolation.Decide(in)
+	if err != nil {
+		return pod.CreateTask{}, err
+	}
+	r.tell(req.ID, plan)
+	return pod.CreateTask{
+		ID: req.ID, Bundle: req.Bundle, Plan: plan, Process: process,
+		Layers: found, Rootfs: req.Rootfs, Stdio: req.Stdio,
+	}, supported(plan)
+}
+
+// initProcess takes the client's word on the terminal: it holds the other end.
+func initProcess(req *oci.Request, terminal bool) (oci.Process, error) {
+	if req.Process == nil {
+		return oci.Process{}, fault.New(fault.InvalidArgument,
+			"spec.process is missing: a task needs a process to run")
+	}
+	process := *req.Process
+	process.Terminal = terminal
+	return process, nil
+}
+
+// facing fills in what the container faces: node, host, image, pod.
+func (r *Reader) facing(in *isolation.Input, req Request, found layers.Layers) (err error) {
+	path := r.NodeConfig
+	if in.Options.NodeConfig.Set() {
+		path = in.Options.NodeConfig.V
+	}
+	if in.Node, err = node.Read(path); err != nil {
+		return err
+	}
+	if in.Host, err = r.Host(); err != nil {
+		return fault.Wrap(err, "read the facts of this machine", "")
+	}
+	if in.Image, err = r.Image(found.Parents); err != nil {
+		return fault.Wrap(err, "read the image of", req.ID)
+	}
+	if in.Request.Role == oci.RoleWorkload {
+		in.Pod = req.Pod
+		if in.Pod == nil {
+			return &fault.Error{Kind: fault.FailedPrecondition, Op: "create", Subject: req.ID,
+				Detail: fmt.Sprintf("it joins sandbox %s, which this shim has not created", in.Request.SandboxID),
+				Hint:   "create the sandbox first"}
+		}
+	}
+	return nil
+}
+
+// supported refuses plans whose parts are not built yet.
+func supported(p *isolation.Plan) error {
+	switch p.Mode {
+	case isolation.ModeProcess:
+		return nil
+	case isolation.ModeHyperV:
+		return &fault.Error{Kind: fault.Unimplemented, Op: "run in a utility VM", Detail: why(p),
+			Hint: "this version of isol runs process isolation only: ask for it, or use another runtime"}
+	case isolation.ModeHostProcess:
+		return fault.New(fault.Unimplemented, "this version of isol does not run HostProcess containers yet")
+	}
+	return fault.New(fault.Internal, "the decision has no mode")
+}
+
+// why repeats the first reason of a plan, which says what chose its mode.
+func why(p *isolation.Plan) string {
+	if len(p.Reasons) == 0 {
+		return ""
+	}
+	first := p.Reasons[0]
+	return fmt.Sprintf("%s because of %s", first.Decision, first.Input)
+}
+
+func (r *Reader) tell(id string, p *isolation.Plan) {
+	for _, reason := range p.Reasons {
+		r.Log.Info("decided", "id", id, "decision", reason.Decision, "input", reason.Input, "why", reason.Why)
+	}
+	for _, o := range p.Overruled {
+		r.Log.Info("overruled", "id", id, "input", o.Input, "said", o.Said, "by", o.By)
+	}
+	for _, c := range p.Crossings {
+		r.Log.Info("crossing", "id", id, "kind", c.Kind, "host", c.Host, "inside", c.Inside, "write", c.Write, "source", c.Source)
+	}
+}
