@@ -1,0 +1,201 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"google.golang.org/grpc"
+
+	"github.com/isolrun/isol/test/lab/image"
+)
+
+// Config says what lab to start. The zero value is a Windows Server 2022 with
+// Microsoft's shim only.
+type Config struct {
+	Windows    Windows           // the version to show; zero means Server2022
+	Shims      map[string]string // file name (containerd-shim-isol-v1.exe) to its path on this machine; copied beside containerd.exe
+	Images     []Windows         // the images to store; empty means that of Windows
+	Containerd string            // more lines for containerd's config.toml
+	Out        io.Writer         // progress, a line per step; nil discards
+	Cache      string            // where peers and templates are kept; empty means CacheDir()
+}
+
+// Lab is a running emulated Windows machine.
+type Lab struct {
+	Windows Windows // what it shows
+
+	ctx        context.Context // ends with the lab
+	cancel     context.CancelFunc
+	dir        string // all of it: the prefix and the logs
+	prefix     prefix
+	guard      *guard
+	emulator   *service
+	containerd *service
+	conn       *grpc.ClientConn // to containerd
+	close      func() error
+}
+
+// Start boots a lab. When ctx ends, so does the lab, as by Close. The first one
+// on a machine takes minutes, since it builds the peers; later ones seconds.
+func Start(ctx context.Context, cfg Config) (*Lab, error) {
+	if cfg.Windows == (Windows{}) {
+		cfg.Windows = Server2022
+	}
+	if len(cfg.Images) == 0 {
+		cfg.Images = []Windows{cfg.Windows}
+	}
+	if cfg.Cache == "" {
+		dir, err := CacheDir()
+		if err != nil {
+			return nil, err
+		}
+		cfg.Cache = dir
+	}
+	progress := func(line string) {
+		if cfg.Out != nil {
+			fmt.Fprintln(cfg.Out, "lab: "+line)
+		}
+	}
+	p, err := gather(ctx, cfg, progress)
+	if err != nil {
+		return nil, err
+	}
+	l, err := newLab(ctx, cfg, p.tools)
+	if err != nil {
+		return nil, err
+	}
+	err = l.install(ctx, cfg, p, progress)
+	if err == nil {
+		err = l.boot(ctx, p.images)
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// parts are what labs are put together from: all of it is in the cache and
+// does not change.
+type parts struct {
+	tools    tools
+	template string // the prefix to clone
+	peers    PeerSet
+	images   []*image.Image
+}
+
+// gather makes what the cache lacks.
+func gather(ctx context.Context, cfg Config, progress func(string)) (parts, error) {
+	var p parts
+	var err error
+	if p.tools, err = findTools(); err != nil {
+		return p, err
+	}
+	if p.template, err = template(ctx, cfg.Cache, p.tools, cfg.Windows, progress); err != nil {
+		return p, err
+	}
+	if p.peers, err = Peers(ctx, cfg.Cache, progress); err != nil {
+		return p, err
+	}
+	for _, w := range cfg.Images {
+		shell := prefix{dir: p.template}.path(system32 + `\cmd.exe`)
+		img, err := nano(ctx, cfg.Cache, p.tools, w, shell)
+		if err != nil {
+			return p, err
+		}
+		p.images = append(p.images, img)
+	}
+	return p, nil
+}
+
+// newLab makes a lab's folder and its guard, and nothing in it.
+func newLab(ctx context.Context, cfg Config, t tools) (*Lab, error) {
+	// In the cache's file system, since a clone is made of hard links.
+	runs := filepath.Join(cfg.Cache, "run")
+	if err := os.MkdirAll(runs, 0o755); err != nil {
+		return nil, fmt.Errorf("lab: %w", err)
+	}
+	dir, err := os.MkdirTemp(runs, cfg.Windows.Name+"-")
+	if err != nil {
+		return nil, fmt.Errorf("lab: %w", err)
+	}
+	l := &Lab{Windows: cfg.Windows, dir: dir, prefix: prefix{dir: filepath.Join(dir, "prefix"), tools: t}}
+	if l.guard, err = startGuard(t, dir); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	l.close = sync.OnceValue(l.end)
+	context.AfterFunc(ctx, func() { l.close() })
+	return l, nil
+}
+
+// install clones the prefix and puts the programs where Windows and containerd
+// look for them.
+func (l *Lab) install(ctx context.Context, cfg Config, p parts, progress func(string)) error {
+	if err := clone(p.template, l.prefix.dir); err != nil {
+		return fmt.Errorf("lab: clone %s: %w", p.template, err)
+	}
+	files, release, err := buildOurs(ctx, cfg.Cache, progress)
+	if err != nil {
+		return err
+	}
+	defer release()
+	files[containerdExe] = p.peers.Containerd
+	files[ctrExe] = p.peers.Ctr
+	files[ProgramFolder+`\`+filepath.Base(p.peers.Runhcs)] = p.peers.Runhcs
+	for name, path := range cfg.Shims {
+		files[ProgramFolder+`\`+name] = path
+	}
+	for to, from := range files {
+		name := l.Path(to)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return fmt.Errorf("lab: install %s: %w", to, err)
+		}
+		if err := copyFile(from, name); err != nil {
+			return fmt.Errorf("lab: install %s: %w", to, err)
+		}
+	}
+	return os.WriteFile(l.Path(configFile), []byte(containerdConfig(cfg.Containerd)), 0o644)
+}
+
+// boot starts the services and stores the images.
+func (l *Lab) boot(ctx context.Context, images []*image.Image) error {
+	if err := l.startEmulator(ctx); err != nil {
+		return err
+	}
+	if err := l.startContainerd(ctx); err != nil {
+		return err
+	}
+	store := image.Store{Conn: l.conn, Path: l.prefix.path}
+	for _, img := range images {
+		for _, namespace := range []string{"default", "k8s.io"} {
+			if err := store.Put(ctx, namespace, img); err != nil {
+				return fmt.Errorf("lab: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// Path is where a path of the lab's drive C: lies on this machine.
+func (l *Lab) Path(windows string) string { return l.prefix.path(windows) }
+
+// Image is the name of the image that fits the lab's Windows.
+func (l *Lab) Image() string { return l.Windows.Image() }
+
+// Close ends every process of the lab and removes its folder. It may be called
+// several times; each call returns what the first found.
+func (l *Lab) Close() error { return l.close() }
+
+// end is Close, once. The guard does the ending: see guard.sh.
+func (l *Lab) end() error {
+	l.cancel()
+	if l.conn != nil {
+		l.conn.Close() // its end is part of the lab's end
+	}
+	return l.guard.end()
+}

@@ -1,0 +1,125 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// PeerSet is the programs that others wrote, built for windows/amd64 from the
+// Go module proxy at the versions that test/peers pins.
+type PeerSet struct {
+	Containerd string // containerd.exe
+	Ctr        string // ctr.exe
+	Runhcs     string // containerd-shim-runhcs-v1.exe, Microsoft's shim
+}
+
+// peerModules are the modules in test/peers, each with the commands to build.
+// Two modules, because containerd and runhcs need different versions of hcsshim.
+var peerModules = []struct {
+	name     string
+	commands []string
+}{
+	{"containerd", []string{
+		"github.com/containerd/containerd/v2/cmd/containerd",
+		"github.com/containerd/containerd/v2/cmd/ctr",
+	}},
+	{"runhcs", []string{"github.com/Microsoft/hcsshim/cmd/containerd-shim-runhcs-v1"}},
+}
+
+// Peers returns the peers, building what the cache does not hold. A cold build
+// takes minutes; progress, which may be nil, gets a line now and then. Programs
+// that need the same build wait for the one that makes it.
+func Peers(ctx context.Context, cacheDir string, progress func(string)) (PeerSet, error) {
+	root, err := sourceRoot(ctx)
+	if err != nil {
+		return PeerSet{}, err
+	}
+	if progress == nil {
+		progress = func(string) {}
+	}
+	dirs := map[string]string{}
+	for _, m := range peerModules {
+		module := filepath.Join(root, "test", "peers", m.name)
+		dir, err := peerDir(ctx, cacheDir, m.name, module)
+		if err != nil {
+			return PeerSet{}, err
+		}
+		err = cached(ctx, dir, func(tmp string) error {
+			return goBuild(ctx, module, tmp, "the peers of test/peers/"+m.name, progress, m.commands...)
+		})
+		if err != nil {
+			return PeerSet{}, err
+		}
+		dirs[m.name] = dir
+	}
+	return PeerSet{
+		Containerd: filepath.Join(dirs["containerd"], "containerd.exe"),
+		Ctr:        filepath.Join(dirs["containerd"], "ctr.exe"),
+		Runhcs:     filepath.Join(dirs["runhcs"], "containerd-shim-runhcs-v1.exe"),
+	}, nil
+}
+
+// buildFlags are how every Windows program of the lab is built, peers and ours
+// alike, so that sizes can be compared.
+var buildFlags = []string{"-trimpath", "-ldflags=-s -w"}
+
+// peerDir names the cache folder of a module's programs after all that decides
+// their content: the module files, the Go version, the flags.
+func peerDir(ctx context.Context, cacheDir, name, module string) (string, error) {
+	parts := [][]byte{[]byte(strings.Join(buildFlags, " "))}
+	for _, file := range []string{"go.mod", "go.sum"} {
+		content, err := os.ReadFile(filepath.Join(module, file))
+		if err != nil {
+			return "", fmt.Errorf("lab: peers: %w", err)
+		}
+		parts = append(parts, content)
+	}
+	cmd := goCommand(ctx, module, "env", "GOVERSION")
+	version, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("lab: peers: go env GOVERSION: %w", commandError(err))
+	}
+	return filepath.Join(cacheDir, "peers", name+"-"+digest(append(parts, version)...)), nil
+}
+
+// goBuild builds commands of the module in dir for windows/amd64 into out.
+func goBuild(ctx context.Context, dir, out, what string, progress func(string), commands ...string) error {
+	start := time.Now()
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		tick := time.NewTicker(15 * time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				progress(fmt.Sprintf("building %s: %s", what, time.Since(start).Round(time.Second)))
+			}
+		}
+	}()
+	args := slices.Concat([]string{"build"}, buildFlags, []string{"-o", out + string(filepath.Separator)}, commands)
+	if text, err := goCommand(ctx, dir, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("lab: build %s: %w:\n%s", what, err, text)
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		progress(fmt.Sprintf("built %s in %s", what, took.Round(time.Second)))
+	}
+	return nil
+}
+
+// goCommand is the go tool in that folder, with windows/amd64 as its target and
+// none of the caller's workspace or flags.
+func goCommand(ctx context.Context, dir string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
+	return cmd
+}
