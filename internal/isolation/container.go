@@ -173,7 +173,7 @@ func (d *decision) devices() error {
 		if d.in.Node.Policy.ForbidDevices {
 			return d.in.Node.Deny(fmt.Sprintf("device %s/%s (%s)", dev.IDType, dev.ID, where), "forbid_devices")
 		}
-		d.plan.Container.Devices = append(d.plan.Container.Devices, Device{IDType: dev.IDType, ID: dev.ID})
+		d.plan.Container.Devices = append(d.plan.Container.Devices, Device{IDType: strings.ToLower(dev.IDType), ID: dev.ID})
 		d.cross(Crossing{Kind: CrossDevice, Host: dev.IDType + "/" + dev.ID, Write: true, Source: where})
 	}
 	return nil

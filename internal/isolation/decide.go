@@ -212,7 +212,7 @@ func (d *decision) checkVMVersions() error {
 	v := FitsKernel("utility VM", uvm, img)
 	if v.Fit == FitNo {
 		return d.mismatch(fmt.Sprintf("the image does not fit the utility VM (%s; the utility VM comes from %s): %s", builds, src, v.Rule),
-			"use "+imageHint(uvm)+", or a pod whose utility VM has the image's build (option vm_image, or another pause image)")
+			"use "+imageHint(uvm)+", or a pod whose utility VM has the image's build (option uvm_image, or another pause image)")
 	}
 	d.reason("image fits utility VM: "+v.Fit.String(), builds, v.Rule)
 	return nil

@@ -1,0 +1,52 @@
+// Command isolctl is the operator's program: it shows what isol decides about a
+// container and why, and what isol's runtime entries look like. It runs on any
+// operating system and changes nothing.
+//
+//	isolctl explain BUNDLE|config.json   the plan of a container, its reasons, its crossings
+//	isolctl matrix                       which image fits which host in which mode
+//	isolctl config containerd            the runtime entries for containerd's config
+//
+// It exits with 1 and the error that the shim would give.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/urfave/cli/v3"
+)
+
+func main() {
+	if err := run(os.Args, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "isolctl:", err)
+		os.Exit(1)
+	}
+}
+
+// run is the whole program: args[0] is its name. The error is for the caller to
+// print; stderr gets the usage where the command line is wrong.
+func run(args []string, stdout, stderr io.Writer) error {
+	app := &cli.Command{
+		Name:   "isolctl",
+		Usage:  "show what isol decides about a container, and why",
+		Writer: stdout, ErrWriter: stderr,
+		Commands:       []*cli.Command{explainCommand(), matrixCommand(), configCommand()},
+		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run returns the error
+	}
+	return app.Run(context.Background(), args)
+}
+
+// formatFlag is --format of the commands that print tables.
+func formatFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: "format", Value: "text", Usage: "text or json",
+		Validator: func(s string) error {
+			if s != "text" && s != "json" {
+				return fmt.Errorf("%q is not one of text, json", s)
+			}
+			return nil
+		},
+	}
+}
