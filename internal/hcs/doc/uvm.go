@@ -169,7 +169,7 @@ func uvmRegistry(u *isolation.UVM) *schema.RegistryChanges {
 			schema.RegistryValue{Key: &schema.RegistryKey{Hive: schema.HiveSystem, Name: `CurrentControlSet\Services\gns`}, Name: "EnableCompartmentNamespace", Type: schema.RegistryDWord, DWordValue: &one})
 	}
 	for _, v := range u.Registry {
-		changes.AddValues = append(changes.AddValues, uvmRegistryValue(v))
+		changes.AddValues = append(changes.AddValues, registryValue(v))
 	}
 	return changes
 }
@@ -186,18 +186,4 @@ func uvmCrash(u *isolation.UVM) (*schema.DebugOptions, *schema.GuestCrashReporti
 		}, &schema.GuestCrashReporting{WindowsCrashSettings: &schema.WindowsCrashReporting{
 			DumpFileName: file("-windows-crash"), DumpType: schema.CrashDumpFull,
 		}}
-}
-
-func uvmRegistryValue(v isolation.RegistryValue) schema.RegistryValue {
-	out := schema.RegistryValue{
-		Key:  &schema.RegistryKey{Hive: schema.RegistryHive(v.Hive), Name: v.Key},
-		Name: v.Name, Type: schema.RegistryValueType(v.Type), StringValue: v.Str, BinaryValue: v.Bin,
-	}
-	switch out.Type {
-	case schema.RegistryDWord:
-		out.DWordValue = &v.DWord
-	case schema.RegistryQWord:
-		out.QWordValue = &v.QWord
-	}
-	return out
 }

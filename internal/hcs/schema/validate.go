@@ -11,16 +11,23 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/isolrun/isol/internal/fault"
 )
+
+// ValidationError says what of a document is wrong, and where.
+type ValidationError struct {
+	Path    string // JSON path: $.Container.Memory.SizeInMB
+	Problem string
+}
+
+// Error returns the path and the problem.
+func (e *ValidationError) Error() string { return e.Path + ": " + e.Problem }
 
 // Validate checks doc as a T of the given Windows build, as a closed world: a
 // field that T does not have, a field given twice, a value of another type or
 // out of its range, a value that an enumeration does not have, and anything
 // newer than build is an error that names its JSON path. The settings of a
 // [ModificationRequest] and of a [ServiceModification] are checked as the type
-// that their path or property calls for. The error's kind is InvalidArgument.
+// that their path or property calls for. The error is a [*ValidationError].
 //
 // The service itself is more forgiving; a document that passes here is one that
 // every reader of the published schema agrees about.
@@ -231,7 +238,7 @@ func (w *walker) scalar(path string, tok json.Token, t reflect.Type) error {
 			return mismatch(path, tok, "an integer of "+t.Kind().String())
 		}
 	default:
-		return &fault.Error{Kind: fault.Internal, Op: "validate", Subject: path, Detail: "no rule for Go type " + t.String()}
+		return problem(path, "has the Go type %v, for which there is no rule", t)
 	}
 	return nil
 }
@@ -276,10 +283,7 @@ func mismatch(path string, tok json.Token, want string) error {
 }
 
 func problem(path, format string, args ...any) error {
-	return &fault.Error{
-		Kind: fault.InvalidArgument, Op: "validate document", Subject: path,
-		Detail: fmt.Sprintf(format, args...),
-	}
+	return &ValidationError{Path: path, Problem: fmt.Sprintf(format, args...)}
 }
 
 // fieldName is the name of f in JSON.

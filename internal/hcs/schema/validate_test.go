@@ -2,10 +2,9 @@ package schema
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
-
-	"github.com/isolrun/isol/internal/fault"
 )
 
 func TestValidate(t *testing.T) {
@@ -85,8 +84,8 @@ func TestValidate(t *testing.T) {
 				t.Fatalf("passed, want an error with %q", c.want)
 			case !containsAny(err.Error(), c.want):
 				t.Errorf("error %q, want %q in it", err, c.want)
-			case !fault.Is(err, fault.InvalidArgument):
-				t.Errorf("kind %v, want invalid argument", fault.KindOf(err))
+			case !errors.As(err, new(*ValidationError)):
+				t.Errorf("%T, want a ValidationError", err)
 			}
 		})
 	}

@@ -1,0 +1,34 @@
+package doc
+
+import (
+	"github.com/isolrun/isol/internal/hcs/schema"
+	"github.com/isolrun/isol/internal/isolation"
+)
+
+// Memory returns the change of a running container's memory limit.
+func Memory(megabytes uint64) *schema.ModificationRequest {
+	return &schema.ModificationRequest{
+		ResourcePath: schema.PathContainerMemory, RequestType: schema.RequestUpdate, Settings: megabytes,
+	}
+}
+
+// Processor returns the change of a running container's processor limits, of
+// which exactly one may be set. Windows takes it from 19042 on.
+func Processor(p isolation.Processor) (*schema.ModificationRequest, error) {
+	settings, err := processor(p)
+	if err != nil {
+		return nil, err
+	}
+	return &schema.ModificationRequest{
+		ResourcePath: schema.PathContainerProcessor, RequestType: schema.RequestUpdate, Settings: settings,
+	}, nil
+}
+
+// AddDirectory returns the change that makes a directory of the host visible in
+// a running container.
+func AddDirectory(m isolation.Mount) *schema.ModificationRequest {
+	return &schema.ModificationRequest{
+		ResourcePath: schema.PathContainerDirectories, RequestType: schema.RequestAdd,
+		Settings: &schema.MappedDirectory{HostPath: m.Source, ContainerPath: m.Destination, ReadOnly: m.ReadOnly},
+	}
+}
