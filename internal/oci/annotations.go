@@ -31,9 +31,12 @@ type annotationReader struct {
 
 func annotationSource(key string) Source { return Source("annotation " + key) }
 
-func defaultSource(key string) Source {
-	return Source("option default_container_annotations[" + key + "]")
-}
+const defaultPrefix = "option default_container_annotations["
+
+func defaultSource(key string) Source { return Source(defaultPrefix + key + "]") }
+
+// isDefault reports whether the runtime's options gave the value.
+func (s Source) isDefault() bool { return strings.HasPrefix(string(s), defaultPrefix) }
 
 // readAnnotations reads the spec's annotations, then the weaker defaults, then
 // what some of them imply, and checks that they agree. All wrong annotations

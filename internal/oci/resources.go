@@ -9,9 +9,10 @@ import (
 	"github.com/isolrun/isol/internal/fault"
 )
 
-// readResources takes the container's limits from annotations, else from the
-// spec, as runhcs does. A limit of the spec that an annotation overrules with
-// another value is recorded.
+// readResources takes the container's limits from its annotations, else from
+// the spec, as runhcs does, else from the default annotations of the runtime's
+// options, which in runhcs beat the spec. What loses against another value is
+// recorded.
 func (r *Request) readResources(spec *specs.Spec) error {
 	var fromSpec Resources
 	if spec.Windows != nil && spec.Windows.Resources != nil {
@@ -22,15 +23,13 @@ func (r *Request) readResources(spec *specs.Spec) error {
 	}
 	v := r.Annotations
 	r.Resources = Resources{
-		CPUCount:   r.stronger(v.Uint(keyProcessorCount), fromSpec.CPUCount),
-		CPULimit:   r.stronger(v.Uint(keyProcessorLimit), fromSpec.CPULimit),
-		CPUWeight:  r.stronger(v.Uint(keyProcessorWeight), fromSpec.CPUWeight),
 		Affinity:   fromSpec.Affinity,
 		MemoryMB:   r.stronger(v.Uint(keyMemoryMB), fromSpec.MemoryMB),
 		IOPS:       r.stronger(v.Uint(keyIOPS), fromSpec.IOPS),
 		Bandwidth:  r.stronger(v.Uint(keyBandwidth), fromSpec.Bandwidth),
 		ScratchMin: fromSpec.ScratchMin,
 	}
+	r.readCPU(fromSpec)
 	// A sandbox may be a utility VM, which takes all three together: its spec is
 	// judged when the mode is known.
 	if r.Role == RoleSandbox {
@@ -39,15 +38,46 @@ func (r *Request) readResources(spec *specs.Spec) error {
 	return r.Resources.CheckCPU()
 }
 
-// stronger returns the annotation's value if there is one, else the spec's.
+// readCPU reads the three processor limits. They exclude each other, so a
+// default is overruled by each of them and not only by its own kind.
+func (r *Request) readCPU(fromSpec Resources) {
+	a := r.Annotations
+	limits := []struct {
+		annotation, spec Value[uint64]
+		to               *Value[uint64]
+	}{
+		{a.Uint(keyProcessorCount), fromSpec.CPUCount, &r.Resources.CPUCount},
+		{a.Uint(keyProcessorLimit), fromSpec.CPULimit, &r.Resources.CPULimit},
+		{a.Uint(keyProcessorWeight), fromSpec.CPUWeight, &r.Resources.CPUWeight},
+	}
+	var winner Source
+	for _, l := range limits {
+		if l.annotation.Set() && !l.annotation.Source.isDefault() {
+			winner = l.annotation.Source
+		} else if l.spec.Set() && winner == "" {
+			winner = l.spec.Source
+		}
+	}
+	for _, l := range limits {
+		if winner != "" && !l.spec.Set() && l.annotation.Source.isDefault() {
+			r.Overruled = append(r.Overruled, Overruled{Input: l.annotation.Source, Said: fmt.Sprint(l.annotation.V), By: winner})
+			continue
+		}
+		*l.to = r.stronger(l.annotation, l.spec)
+	}
+}
+
+// stronger returns the annotation's value if there is one, else the spec's; a
+// default annotation only where the spec has none.
 func (r *Request) stronger(annotation, spec Value[uint64]) Value[uint64] {
-	if !annotation.Set() {
-		return spec
+	win, lose := annotation, spec
+	if !win.Set() || win.Source.isDefault() && lose.Set() {
+		win, lose = lose, win
 	}
-	if spec.Set() && spec.V != annotation.V {
-		r.Overruled = append(r.Overruled, Overruled{Input: spec.Source, Said: fmt.Sprint(spec.V), By: annotation.Source})
+	if lose.Set() && lose.V != win.V {
+		r.Overruled = append(r.Overruled, Overruled{Input: lose.Source, Said: fmt.Sprint(lose.V), By: win.Source})
 	}
-	return annotation
+	return win
 }
 
 // CheckCPU refuses more than one of count, limit and weight: the document of a
