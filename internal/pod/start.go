@@ -73,12 +73,9 @@ func (p *process) launch(s *steps) (hcs.Process, error) {
 			return nil, err
 		}
 	}
-	params, err := processDocument(p.spec, p.stdio)
-	if err != nil {
-		return nil, fault.Wrap(err, s.what+" "+s.id, "document")
-	}
+	params := processDocument(p.spec, p.stdio)
 	var handle hcs.Process
-	err = s.do("process", t.cfg.Deadlines.CreateProcess, func(ctx context.Context) (err error) {
+	err := s.do("process", t.cfg.Deadlines.CreateProcess, func(ctx context.Context) (err error) {
 		handle, err = t.container.compute.CreateProcess(ctx, params)
 		return fault.Wrap(err, "run", params.CommandLine)
 	})
@@ -114,8 +111,14 @@ type input struct {
 	limits  *Deadlines
 }
 
-// Close implements io.Closer.
+// Close implements io.Closer. The input of a process that has ended has ended
+// with it.
 func (i *input) Close() error {
+	select {
+	case <-i.process.Done():
+		return i.WriteCloser.Close()
+	default:
+	}
 	ctx, cancel := bounded(i.limits.Modify)
 	defer cancel()
 	err := i.process.CloseStdin(ctx)

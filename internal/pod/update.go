@@ -2,15 +2,12 @@ package pod
 
 import (
 	"context"
+	"math"
 
 	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/hcs/doc"
 	"github.com/isolrun/isol/internal/hcs/schema"
-)
-
-// Resource paths of a process container's document, as runhcs modifies them.
-const (
-	pathMemory    = "Container/Memory/SizeInMB"
-	pathProcessor = "Container/Processor"
+	"github.com/isolrun/isol/internal/isolation"
 )
 
 // buildCPUUpdate is the first build (20H2) that changes a running container's
@@ -57,42 +54,46 @@ func updateRequests(req Update, build uint32) ([]*schema.ModificationRequest, er
 		if *m < mebibyte {
 			return nil, invalid("memory of less than 1 MiB cannot be set", "give bytes: 1048576 or more")
 		}
-		out = append(out, &schema.ModificationRequest{ResourcePath: pathMemory, RequestType: schema.RequestUpdate, Settings: *m / mebibyte})
+		out = append(out, doc.Memory(*m/mebibyte))
 	}
 	if req.CPU != nil {
 		cpu, err := updateProcessor(req.CPU, build)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, &schema.ModificationRequest{ResourcePath: pathProcessor, RequestType: schema.RequestUpdate, Settings: cpu})
+		change, err := doc.Processor(cpu)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, change)
 	}
 	return out, nil
 }
 
-func updateProcessor(cpu *UpdateCPU, build uint32) (*schema.ContainerProcessor, error) {
+func updateProcessor(cpu *UpdateCPU, build uint32) (isolation.Processor, error) {
+	var p isolation.Processor
 	if len(cpu.Affinity) > 0 {
-		return nil, unimplemented("the affinity of a container cannot be changed", "leave affinity out")
+		return p, unimplemented("the affinity of a container cannot be changed", "leave affinity out")
 	}
-	var p schema.ContainerProcessor
 	n := 0
 	if cpu.Count != nil && *cpu.Count > 0 {
-		p.Count, n = uint32(min(*cpu.Count, 1<<31)), n+1
+		p.Count, n = uint32(min(*cpu.Count, math.MaxUint32)), n+1
 	}
 	if cpu.Maximum != nil && *cpu.Maximum > 0 {
-		p.Maximum, n = int64(*cpu.Maximum), n+1
+		p.Limit, n = uint32(*cpu.Maximum), n+1
 	}
 	if cpu.Shares != nil && *cpu.Shares > 0 {
-		p.Weight, n = int64(*cpu.Shares), n+1
+		p.Weight, n = uint32(*cpu.Shares), n+1
 	}
 	switch {
 	case n != 1:
-		return nil, invalid("cpu must name exactly one of count, maximum and shares", "HCS limits a container by one of them")
-	case p.Maximum > 10000 || p.Weight > 10000:
-		return nil, invalid("cpu maximum and shares are out of range", "allowed is 1 to 10000")
+		return p, invalid("cpu must name exactly one of count, maximum and shares", "HCS limits a container by one of them")
+	case p.Limit > 10000 || p.Weight > 10000:
+		return p, invalid("cpu maximum and shares are out of range", "allowed is 1 to 10000")
 	case build < buildCPUUpdate:
-		return nil, unimplemented("this Windows build cannot change the processors of a running container", "it takes build 19042 or later")
+		return p, unimplemented("this Windows build cannot change the processors of a running container", "it takes build 19042 or later")
 	}
-	return &p, nil
+	return p, nil
 }
 
 func invalid(detail, hint string) error {
