@@ -9,10 +9,10 @@ import (
 	"github.com/isolrun/isol/test/hcsemu/dll"
 )
 
-const (
-	system32    = `C:\windows\system32`
-	emulatorExe = labFolder + `\hcsemu.exe`
-)
+// EmulatorExe is the emulator: its service and the commands that query it.
+const EmulatorExe = labFolder + `\hcsemu.exe`
+
+const system32 = `C:\windows\system32`
 
 // buildOurs builds what this tree gives to a lab: programs and the emulator's
 // DLLs. It is built anew each time, which costs little where nothing changed.

@@ -65,6 +65,32 @@ func Peers(ctx context.Context, cacheDir string, progress func(string)) (PeerSet
 	}, nil
 }
 
+// IsolShim is the file name of isol's shim: a key for Config.Shims.
+const IsolShim = "containerd-shim-isol-v1.exe"
+
+// BuildIsolShim builds isol's shim from the tree for windows/amd64 and returns
+// its path. progress may be nil.
+func BuildIsolShim(ctx context.Context, cacheDir string, progress func(string)) (string, error) {
+	root, err := sourceRoot(ctx)
+	if err != nil {
+		return "", err
+	}
+	if progress == nil {
+		progress = func(string) {}
+	}
+	dir := filepath.Join(cacheDir, "shim", digest([]byte(root)))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("lab: %w", err)
+	}
+	unlock, err := lockFile(ctx, dir+".lock")
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	err = goBuild(ctx, root, dir, "isol's shim", progress, "./cmd/containerd-shim-isol-v1")
+	return filepath.Join(dir, IsolShim), err
+}
+
 // buildFlags are how every Windows program of the lab is built, peers and ours
 // alike, so that sizes can be compared.
 var buildFlags = []string{"-trimpath", "-ldflags=-s -w"}

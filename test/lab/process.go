@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"time"
 )
@@ -150,6 +151,25 @@ func (l *Lab) Run(ctx context.Context, args ...string) (Result, error) {
 func (l *Lab) Ctr(ctx context.Context, args ...string) (Result, error) {
 	return l.Run(ctx, append([]string{ctrExe}, args...)...)
 }
+
+// Script is a shell script that runs a program in the lab with its own
+// arguments behind it. A program "wine" is whatever the first argument says.
+func (l *Lab) Script(program string) string {
+	var b strings.Builder
+	b.WriteString("#!/bin/sh\nexec env -i")
+	for _, v := range l.prefix.environment() {
+		b.WriteString(" " + quote(v))
+	}
+	b.WriteString(` TERM="$TERM" ` + quote(l.prefix.tools.wine))
+	if program != "wine" {
+		b.WriteString(" " + quote(program))
+	}
+	b.WriteString(` "$@"` + "\n")
+	return b.String()
+}
+
+// quote is s as one word of a shell command.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // Dial connects to a named pipe in the lab, such as [ContainerdPipe] or the
 // address of a shim. The connection ends with ctx.
