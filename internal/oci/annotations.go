@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -148,14 +147,15 @@ func limitOf(countKey string) string {
 
 // fraction returns the whole part of a decimal fraction such as 1.5.
 func fraction(text string) (uint64, bool) {
-	if !strings.Contains(text, ".") || strings.ContainsAny(text, "eExXpP+-_iInN") {
+	before, after, found := strings.Cut(text, ".")
+	if !found {
 		return 0, false
 	}
-	f, err := strconv.ParseFloat(text, 64)
-	if err != nil || f >= math.MaxInt32 {
+	if _, err := strconv.ParseUint(after, 10, 64); err != nil {
 		return 0, false
 	}
-	return uint64(f), true
+	whole, err := strconv.ParseUint(before, 10, 31)
+	return whole, err == nil
 }
 
 // readDefaults reads the annotations of the runtime's options; the spec's own
