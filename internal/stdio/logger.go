@@ -100,6 +100,8 @@ func startLogger(ctx context.Context, sys System, cmd LoggerCommand, log *slog.L
 // acceptAll waits for the logger's connections, and for its byte or end of
 // stream on the third.
 func (l *logger) acceptAll(ctx context.Context, listeners []net.Listener) ([]net.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	type result struct {
 		i    int
 		conn net.Conn
@@ -110,13 +112,14 @@ func (l *logger) acceptAll(ctx context.Context, listeners []net.Listener) ([]net
 		go func() {
 			c, err := ln.Accept()
 			if err == nil && i == len(listeners)-1 {
-				err = awaitReady(ctx, c)
+				err = l.awaitReady(ctx, c)
 			}
 			results <- result{i, c, err}
 		}()
 	}
 	conns := make([]net.Conn, len(listeners))
 	fail := func(got int, err error) ([]net.Conn, error) {
+		cancel()
 		for _, c := range conns {
 			if c != nil {
 				_ = c.Close()
@@ -149,19 +152,31 @@ func (l *logger) acceptAll(ctx context.Context, listeners []net.Listener) ([]net
 	return conns[:2], nil
 }
 
-// awaitReady waits for a byte or the end of the wait pipe. Either means ready:
-// containerd's loggers write and close, older ones only close.
-func awaitReady(ctx context.Context, c net.Conn) error {
+// readyGrace is how long a logger that closed CONTAINER_WAIT without a byte
+// must live to count as ready.
+const readyGrace = 100 * time.Millisecond
+
+// awaitReady waits for a byte or the end of the wait pipe. containerd's loggers
+// write a byte and close, those made for runhcs may only close; but so does one
+// that dies, hence the grace.
+func (l *logger) awaitReady(ctx context.Context, c net.Conn) error {
 	stop := context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(time.Now()) })
 	defer stop()
 	_, err := c.Read(make([]byte, 1))
-	if err == nil || errors.Is(err, io.EOF) {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case !errors.Is(err, io.EOF):
+		return fmt.Errorf("read CONTAINER_WAIT: %w", err)
+	}
+	select {
+	case <-l.done:
+		return fault.New(fault.FailedPrecondition, "it ended before it was ready: %s", l.ending())
+	case <-time.After(readyGrace):
 		return nil
 	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return fmt.Errorf("read CONTAINER_WAIT: %w", err)
 }
 
 // watch notes the logger's end and reports one that nobody asked for.

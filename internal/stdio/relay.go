@@ -60,13 +60,17 @@ func (b *buffer) release() {
 
 // output relays one output of the process.
 type output struct {
-	name    string
-	sink    io.WriteCloser
-	log     *slog.Logger
-	moved   atomic.Uint64 // bytes read plus bytes delivered
-	writing atomic.Bool   // waiting for the reader, not for the process
-	done    chan struct{} // closed when the relay has ended
+	name     string
+	sink     io.WriteCloser
+	log      *slog.Logger
+	steps    atomic.Uint64 // counts reads and writes that have ended: progress
+	writing  atomic.Bool   // waiting for the reader, not for the process
+	draining atomic.Bool   // write in small pieces, so that a slow reader shows as progress
+	done     chan struct{} // closed when the relay has ended
 }
+
+// drainPiece is how much is written at once while somebody waits for the end.
+const drainPiece = 4 << 10
 
 func newOutput(name string, to io.WriteCloser, log *slog.Logger) *output {
 	return &output{name: name, sink: to, log: log.With("stream", name), done: make(chan struct{})}
@@ -83,13 +87,9 @@ func (o *output) relay(r io.Reader) {
 	for {
 		b := buf.bytes()
 		n, err := r.Read(b)
-		o.moved.Add(uint64(n))
+		o.steps.Add(1)
 		if n > 0 && !discard {
-			o.writing.Store(true)
-			w, werr := o.sink.Write(b[:n])
-			o.writing.Store(false)
-			o.moved.Add(uint64(w))
-			if werr != nil {
+			if werr := o.deliver(b[:n]); werr != nil {
 				discard = true
 				o.log.Warn("the reader of an output is gone: the rest is thrown away", "error", werr)
 			}
@@ -102,6 +102,24 @@ func (o *output) relay(r io.Reader) {
 		}
 		buf.saw(n)
 	}
+}
+
+func (o *output) deliver(b []byte) error {
+	o.writing.Store(true)
+	defer o.writing.Store(false)
+	for len(b) > 0 {
+		piece := b
+		if o.draining.Load() {
+			piece = b[:min(len(b), drainPiece)]
+		}
+		n, err := o.sink.Write(piece)
+		o.steps.Add(1)
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
 }
 
 // close gives up the sink; a relay in a write ends.
@@ -117,14 +135,19 @@ func endOfStream(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) || closedFile(err)
 }
 
-// drain waits for the outputs' ends as Streams.Drain says. It looks at the
-// progress counters ten times per quiet time and resets the clock of each
-// output that has moved.
+// drain waits for the outputs' ends as Streams.Drain says. It looks at each
+// output's steps ten times per quiet time and restarts the clock of those that
+// have made one.
 func (s *Streams) drain(ctx context.Context, quiet time.Duration) error {
 	tick := time.NewTicker(quiet / 10)
 	defer tick.Stop()
-	seen := [2]uint64{}
-	since := [2]time.Time{time.Now(), time.Now()}
+	now := time.Now()
+	clocks := [2]clock{{since: now}, {since: now}}
+	for _, out := range s.outputs {
+		if out != nil {
+			out.draining.Store(true)
+		}
+	}
 	for {
 		select {
 		case <-s.outDone:
@@ -138,17 +161,26 @@ func (s *Streams) drain(ctx context.Context, quiet time.Duration) error {
 				if out == nil || out.ended() {
 					continue
 				}
-				moved := out.moved.Load()
-				if moved != seen[i] {
-					seen[i], since[i] = moved, now
-					continue
-				}
-				if err := out.overdue(now.Sub(since[i]), quiet); err != nil {
+				writing := out.writing.Load() // before steps: a write that ends in between counts as a step
+				if err := out.overdue(writing, clocks[i].still(out.steps.Load(), now), quiet); err != nil {
 					return fault.Wrap(err, "drain output", s.cfg.ID)
 				}
 			}
 		}
 	}
+}
+
+// clock measures for how long a counter has stood still.
+type clock struct {
+	seen  uint64
+	since time.Time
+}
+
+func (c *clock) still(count uint64, now time.Time) time.Duration {
+	if count != c.seen {
+		c.seen, c.since = count, now
+	}
+	return now.Sub(c.since)
 }
 
 func (o *output) ended() bool {
@@ -161,11 +193,11 @@ func (o *output) ended() bool {
 }
 
 // overdue returns an error if the output has stood still for too long.
-func (o *output) overdue(still, quiet time.Duration) error {
+func (o *output) overdue(writing bool, still, quiet time.Duration) error {
 	switch {
-	case o.writing.Load() && still >= StallLimit:
+	case writing && still >= StallLimit:
 		return fault.New(fault.DeadlineExceeded, "%s: its reader took nothing for %v", o.name, StallLimit)
-	case !o.writing.Load() && still >= quiet:
+	case !writing && still >= quiet:
 		return fault.New(fault.DeadlineExceeded,
 			"%s: still open but silent %v after the process ended, another process may hold it", o.name, quiet)
 	}

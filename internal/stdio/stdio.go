@@ -141,10 +141,10 @@ func (o *Opener) Open(ctx context.Context, cfg Config) (*Streams, error) {
 // connect makes the connections of plan; what it made before an error is
 // closed by Close.
 func (s *Streams) connect(ctx context.Context, sys System, p plan) error {
-	ctx, cancel := context.WithTimeout(ctx, DialLimit)
+	dialing, cancel := context.WithTimeout(ctx, DialLimit)
 	defer cancel()
 	if p.stdin != "" {
-		c, err := dial(ctx, sys, "stdin", p.stdin)
+		c, err := dial(dialing, sys, "stdin", p.stdin)
 		if err != nil {
 			return err
 		}
@@ -157,7 +157,7 @@ func (s *Streams) connect(ctx context.Context, sys System, p plan) error {
 		if path == "" {
 			continue
 		}
-		c, err := dial(ctx, sys, outputNames[i], path)
+		c, err := dial(dialing, sys, outputNames[i], path)
 		if err != nil {
 			return err
 		}
