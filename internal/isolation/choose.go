@@ -231,9 +231,12 @@ func (d *decision) resolveAuto(won claim) error {
 		return d.mismatch(fmt.Sprintf("image %s fits host %s in no mode: %s, and there is no hypervisor (%s)",
 			d.in.Image.OS, d.in.Host.Version, v.Rule, d.in.Host.HypervisorSource),
 			"enable Hyper-V, or use "+imageHint(d.in.Host.Version))
+	case v.Fit == FitNo:
+		d.plan.Mode = ModeHyperV
+		d.reason("isolation = hyperv", won.input, fmt.Sprintf("auto: image %s does not fit the host: %s", d.in.Image.OS, v.Rule))
 	default:
 		d.plan.Mode = ModeHyperV
-		d.reason("isolation = hyperv", won.input, "auto: process isolation is not certain to fit: "+v.Rule)
+		d.reason("isolation = hyperv", won.input, "auto: whether the image fits the host is not known")
 	}
 	return nil
 }

@@ -292,6 +292,9 @@ func cleanWindows(p string) (string, bool) {
 		return "", false
 	}
 	rest = path.Clean("/" + strings.ReplaceAll(rest, `\`, "/"))
+	if rest == "/" && pathKind(p) == CrossShare {
+		rest = "" // a share is its own root; a drive or volume is not without the backslash
+	}
 	return root + strings.ReplaceAll(rest, "/", `\`), true
 }
 
@@ -308,7 +311,7 @@ func splitRoot(p string) (root, rest string, ok bool) {
 		return p[:i+1], p[i+1:], true
 	case strings.HasPrefix(p, `\\`):
 		parts := strings.SplitN(p[2:], `\`, 3)
-		if len(parts) < 2 || parts[0] == "" || parts[1] == "" {
+		if len(parts) < 2 || strings.Trim(parts[0], ".") == "" || strings.Trim(parts[1], ".") == "" {
 			return "", "", false
 		}
 		return `\\` + parts[0] + `\` + parts[1], strings.Join(parts[2:], `\`), true

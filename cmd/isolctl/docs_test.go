@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "rewrite the outputs in docs/isolation.md and the golden files")
+
+const command = "$ go run ./cmd/isolctl "
+
+// Every command that docs/isolation.md shows gives the output that stands below
+// it: else the page explains rules that isol does not follow.
+func TestDocumentedCommands(t *testing.T) {
+	t.Chdir("../..")
+	const page = "docs/isolation.md"
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	ran := 0
+	inBlock, skip := false, false
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSuffix(line, "\n")
+		switch {
+		case line == "```console":
+			inBlock, skip = true, false
+		case inBlock && line == "```":
+			inBlock, skip = false, false
+		case inBlock && strings.HasPrefix(line, command):
+			out = append(out, line)
+			out = append(out, shell(t, strings.TrimPrefix(line, command))...)
+			skip = true // what stood there
+			ran++
+			continue
+		case skip:
+			continue
+		}
+		out = append(out, line)
+	}
+	if ran < 20 {
+		t.Errorf("%s shows only %d commands", page, ran)
+	}
+	got := strings.Join(out, "\n") + "\n"
+	if *update {
+		if err := os.WriteFile(page, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(string(text), got); diff != "" {
+		t.Errorf("%s (-stands there +is printed; run with -update):\n%s", page, diff)
+	}
+}
+
+// shell runs one command line of the page and returns the lines it prints. With
+// "> FILE" it compares the file.
+func shell(t *testing.T, line string) []string {
+	t.Helper()
+	line, file, redirected := strings.Cut(line, " > ")
+	var stdout, stderr bytes.Buffer
+	if err := run(append([]string{"isolctl"}, strings.Fields(line)...), &stdout, &stderr); err != nil {
+		return append(lines(stdout.String()), "isolctl: "+err.Error(), "exit status 1")
+	}
+	if !redirected {
+		return lines(stdout.String())
+	}
+	if *update {
+		if err := os.WriteFile(file, stdout.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), stdout.String()); diff != "" {
+		t.Errorf("%s (-is +should be):\n%s", file, diff)
+	}
+	return nil
+}
+
+func lines(s string) []string {
+	if s = strings.TrimRight(s, "\n"); s == "" {
+		return nil
+	}
+	return strings.Split(s, "\n")
+}
