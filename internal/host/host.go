@@ -14,7 +14,10 @@
 // made once per create.
 package host
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Edition is the family of the Windows product.
 type Edition string
@@ -44,28 +47,20 @@ func (p Presence) String() string {
 	return string(p)
 }
 
-// UnmarshalText reads "yes", "no" and "unknown", and refuses anything else.
-func (p *Presence) UnmarshalText(text []byte) error {
-	switch s := string(text); s {
-	case "yes", "no":
-		*p = Presence(s)
-	case "", "unknown":
-		*p = Unknown
+// check finds words that are none of the allowed.
+func (f Facts) check() error {
+	switch f.Edition {
+	case Client, Server, EditionUnknown:
 	default:
-		return fmt.Errorf("%q is not one of yes, no, unknown", s)
+		return fmt.Errorf("edition = %q: it is client or server; leave it out where it is not known", f.Edition)
 	}
-	return nil
-}
-
-// UnmarshalText reads "client" and "server", and refuses anything else.
-func (e *Edition) UnmarshalText(text []byte) error {
-	switch s := string(text); s {
-	case "client", "server":
-		*e = Edition(s)
-	case "", "unknown":
-		*e = EditionUnknown
+	switch f.Hypervisor {
+	case Yes, No, Unknown:
 	default:
-		return fmt.Errorf("%q is not one of client, server, unknown", s)
+		return fmt.Errorf("hypervisor = %q: it is yes or no; leave it out where it is not known", f.Hypervisor)
+	}
+	if !f.Version.Known() {
+		return errors.New("no version: give version = \"10.0.20348.2700\"")
 	}
 	return nil
 }

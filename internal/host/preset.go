@@ -71,8 +71,8 @@ func Load(nameOrPath string) (Facts, error) {
 	if err := d.Decode(&f); err != nil {
 		return Facts{}, fmt.Errorf("host facts %s: %w", nameOrPath, err)
 	}
-	if !f.Version.Known() {
-		return Facts{}, fmt.Errorf("host facts %s: no version: give version = \"10.0.20348.2700\"", nameOrPath)
+	if err := f.check(); err != nil {
+		return Facts{}, fmt.Errorf("host facts %s: %w", nameOrPath, err)
 	}
 	f.Source = nameOrPath
 	return f, nil
