@@ -62,7 +62,7 @@ disabled_plugins = ['io.containerd.nri.v1.nri', 'io.containerd.snapshotter.v1.wi
 ` + extra
 }
 
-// logFile keeps what a service of the lab prints and tells when a text comes by.
+// logFile keeps what a server of the lab prints and tells when a text comes by.
 type logFile struct {
 	name string
 
@@ -98,25 +98,25 @@ func (l *logFile) Write(p []byte) (int, error) {
 	return l.file.Write(p)
 }
 
-// service is a long-running program of the lab.
-type service struct {
+// server is a long-running program of the lab.
+type server struct {
 	process *Process
 	log     *logFile
 }
 
-// startService starts a program whose output goes to a log of the lab and waits
+// startServer starts a program whose output goes to a log of the lab and waits
 // until it says that it is ready.
-func (l *Lab) startService(ctx context.Context, name, ready string, args ...string) (*service, error) {
+func (l *Lab) startServer(ctx context.Context, name, ready string, args ...string) (*server, error) {
 	log, err := openLog(filepath.Join(l.dir, name+".log"), ready)
 	if err != nil {
 		return nil, err
 	}
-	// A service lives as long as the lab, not as long as the call that starts it.
+	// A server lives as long as the lab, not as long as the call that starts it.
 	process, err := l.StartProcess(l.ctx, Command{Args: args, Stdout: log, Stderr: log})
 	if err != nil {
 		return nil, errors.Join(err, log.file.Close())
 	}
-	s := &service{process: process, log: log}
+	s := &server{process: process, log: log}
 	timeout := time.NewTimer(30 * time.Second)
 	defer timeout.Stop()
 	select {
@@ -132,8 +132,8 @@ func (l *Lab) startService(ctx context.Context, name, ready string, args ...stri
 	return nil, errors.Join(fmt.Errorf("lab: start %s: %w; its log ends:\n%s", name, err, tail(log.name, 20)), s.stop())
 }
 
-// stop kills the service and closes its log.
-func (s *service) stop() error {
+// stop kills the server and closes its log.
+func (s *server) stop() error {
 	if s == nil {
 		return nil
 	}
@@ -143,7 +143,7 @@ func (s *service) stop() error {
 // startContainerd starts containerd and waits until it answers.
 func (l *Lab) startContainerd(ctx context.Context) error {
 	var err error
-	l.containerd, err = l.startService(ctx, "containerd", "containerd successfully booted",
+	l.containerd, err = l.startServer(ctx, "containerd", "containerd successfully booted",
 		containerdExe, "--config", configFile)
 	if err != nil {
 		return err

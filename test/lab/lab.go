@@ -34,8 +34,9 @@ type Lab struct {
 	dir        string // all of it: the prefix and the logs
 	prefix     prefix
 	guard      *guard
-	emulator   *service
-	containerd *service
+	emulator   *server
+	admin      *admin // to the emulator
+	containerd *server
 	conn       *grpc.ClientConn // to containerd
 	close      func() error
 }
