@@ -158,7 +158,7 @@ func (c *checker) log() {
 			c.fail(level.Source, "%q is none of %s", level.V, strings.Join(levels, ", "))
 		}
 	}
-	debug := just(c, "Debug", c.d.Debug)
+	debug := just(c, "debug", c.d.Debug)
 	switch {
 	case debug.V && level.Set() && level.V != "debug":
 		c.note(debug.Source, fmt.Sprintf("has no effect: %s = %s wins", level.Source, level.V))
