@@ -45,7 +45,7 @@ func portError(ctx context.Context, op, id string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && errors.Is(err, EAbort) {
 		cause := context.Cause(ctx)
 		if errors.Is(cause, context.DeadlineExceeded) {
 			cause = hcs.ErrTimeout

@@ -2,6 +2,7 @@ package hcsemu
 
 import (
 	"context"
+	"errors"
 	"sync"
 )
 
@@ -26,8 +27,9 @@ type Client struct {
 type session struct {
 	e             *Emulator
 	caller        Caller
-	gone          chan struct{} // closed by disconnect
-	closeOnce     sync.Once
+	ctx           context.Context // ends with the session
+	end           context.CancelCauseFunc
+	once          sync.Once
 	last          Handle
 	handles       map[Handle]*reference
 	subscriptions map[*subscription]bool
@@ -46,10 +48,8 @@ type reference struct {
 
 // Connect makes a session for a process: one per process that loads the DLLs.
 func (e *Emulator) Connect(caller Caller) *Client {
-	s := &session{
-		e: e, caller: caller, gone: make(chan struct{}),
-		handles: map[Handle]*reference{}, subscriptions: map[*subscription]bool{},
-	}
+	s := &session{e: e, caller: caller, handles: map[Handle]*reference{}, subscriptions: map[*subscription]bool{}}
+	s.ctx, s.end = context.WithCancelCause(context.Background())
 	e.mu.Lock()
 	e.clients[s] = true
 	e.mu.Unlock()
@@ -77,8 +77,8 @@ func (c *Client) Reserve() Handle {
 func (c *Client) Disconnect() { c.disconnect() }
 
 func (s *session) disconnect() {
-	s.closeOnce.Do(func() {
-		close(s.gone)
+	s.once.Do(func() {
+		s.end(fail(EServiceDisconnect, "the session of process %d (%s) has ended", s.caller.PID, s.caller.Exe))
 		e := s.e
 		e.mu.Lock()
 		delete(e.clients, s)
@@ -93,16 +93,6 @@ func (s *session) disconnect() {
 	})
 }
 
-// live says whether the session may still make calls.
-func (s *session) live() error {
-	select {
-	case <-s.gone:
-		return fail(EServiceDisconnect, "the session of process %d (%s) has ended", s.caller.PID, s.caller.Exe)
-	default:
-		return nil
-	}
-}
-
 func (s *session) newHandleLocked(r *reference) Handle {
 	s.last++
 	s.handles[s.last] = r
@@ -113,7 +103,7 @@ func (s *session) newHandleLocked(r *reference) Handle {
 // stands for. It reports false if the reserved handle was closed meanwhile.
 func (s *session) fillLocked(reserved Handle, r *reference) (Handle, bool) {
 	if reserved == 0 {
-		if s.live() != nil {
+		if s.ctx.Err() != nil {
 			return 0, false
 		}
 		return s.newHandleLocked(r), true
@@ -206,14 +196,19 @@ func (s *session) subjectOf(h Handle) (systemID string, pid uint32) {
 // bound returns a context that also ends with the session.
 func (s *session) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := make(chan struct{})
-	go func() {
-		select {
-		case <-s.gone:
-			cancel(fail(EServiceDisconnect, "the session ended during the call"))
-		case <-stop:
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() { close(stop); cancel(nil) }
+	stop := context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
+// ended is the error of a call whose context has ended: the session's, or that
+// the caller gave the call up.
+func ended(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	var known *Error
+	if cause := context.Cause(ctx); !errors.As(cause, &known) {
+		return fail(EAbort, "the call was given up: %v", cause)
+	}
+	return known
 }

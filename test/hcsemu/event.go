@@ -1,5 +1,7 @@
 package hcsemu
 
+import "context"
+
 // EventType is a HCS_EVENT_TYPE. Source:
 // https://learn.microsoft.com/virtualization/api/hcs/reference/hcseventtype
 type EventType uint32
@@ -40,6 +42,7 @@ type Event struct {
 // subscription is one registration of a callback on a handle.
 type subscription struct {
 	handle  Handle
+	api     API
 	system  *system  // one of the two
 	process *process // is set
 	f       func(Event)
@@ -50,41 +53,59 @@ type delivery struct {
 	event Event
 }
 
+// disconnectV1 is ServiceDisconnect as vmcompute.dll numbers it. As runhcs
+// relies on it: hcsNotificationServiceDisconnect of hcsshim v0.14.1.
+const disconnectV1 EventType = 0x01000000
+
 // Subscribe calls f for each event of the system or process that h stands for.
 // Calls of one session come in order and one at a time. No call of f begins
 // after cancel has returned; one that has begun may still run. Closing the
 // handle cancels too.
 //
-// One registration after the end gets the event that it missed, once: hcsshim
+// A registration after the end gets the event that it missed, once: hcsshim
 // opens a system or process, then registers, then waits without another look
 // at its state, so the service must tell late comers.
 func (c *Client) Subscribe(h Handle, f func(Event)) (cancel func(), err error) {
 	e, s := c.e, c.session
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	r, err := s.lookupLocked(h)
-	if err != nil {
-		return nil, c.dialect(err)
+	sub := &subscription{handle: h, api: c.api, f: f}
+	function := "HcsSetComputeSystemCallback"
+	if _, pid := s.subjectOf(h); pid != 0 {
+		function = "HcsSetProcessCallback"
 	}
-	sub := &subscription{handle: h, system: r.system, process: r.process, f: f}
-	switch {
-	case sub.system != nil:
-		if sub.system.state == stateStopped {
-			s.postLocked(sub, sub.system.exit.event())
-		}
-	case sub.process != nil:
-		if sub.process.exited {
-			s.postLocked(sub, sub.process.event())
-		}
-	default:
-		return nil, c.dialect(fail(EHandle, "handle %d has no events", h))
-	}
-	s.subscriptions[sub] = true
-	return func() {
+	cancel = func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		delete(s.subscriptions, sub)
-	}, nil
+	}
+	req := request{function: function, about: h, args: Args{"handle": uint64(h)}, undo: func(context.Context) { cancel() }}
+	err = c.simple(context.Background(), req, func(context.Context) error {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return s.registerLocked(sub)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return cancel, nil
+}
+
+func (s *session) registerLocked(sub *subscription) error {
+	r, err := s.lookupLocked(sub.handle)
+	if err != nil {
+		return err
+	}
+	sub.system, sub.process = r.system, r.process
+	s.subscriptions[sub] = true
+	switch {
+	case sub.system != nil && sub.system.state == stateStopped:
+		s.postLocked(sub, sub.system.exit.event())
+	case sub.process != nil && sub.process.exited:
+		s.postLocked(sub, sub.process.event())
+	case sub.system == nil && sub.process == nil:
+		delete(s.subscriptions, sub)
+		return fail(EHandle, "handle %d has no events", sub.handle)
+	}
+	return nil
 }
 
 // publishLocked queues ev for every subscription to the system or process.
@@ -121,8 +142,11 @@ func (s *session) deliver() {
 		}
 		d := s.queue[0]
 		s.queue = s.queue[1:]
-		wanted := s.subscriptions[d.sub] && (d.sub.system == nil || s.handles[d.sub.handle] != nil)
+		wanted := s.subscriptions[d.sub]
 		s.e.mu.Unlock()
+		if d.sub.api == VMCompute && d.event.Type == EventServiceDisconnect {
+			d.event.Type = disconnectV1
+		}
 		if wanted {
 			d.sub.f(d.event)
 		}

@@ -236,7 +236,7 @@ func (c *Client) applyFault(ctx context.Context, call *Call, f *plannedFault) er
 		select {
 		case <-t.C:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return ended(ctx)
 		}
 	case ActionHang:
 		return c.hang(ctx, call, f)
@@ -273,6 +273,6 @@ func (c *Client) hang(ctx context.Context, call *Call, f *plannedFault) error {
 		c.e.mu.Lock()
 		delete(c.e.hung, h)
 		c.e.mu.Unlock()
-		return context.Cause(ctx)
+		return ended(ctx)
 	}
 }

@@ -1,6 +1,7 @@
 package hcsemu
 
 import (
+	"cmp"
 	"context"
 	"errors"
 )
@@ -30,7 +31,7 @@ func (c *Client) do(ctx context.Context, req request, f func(ctx context.Context
 	ctx, cancel := c.bound(ctx)
 	defer cancel()
 
-	err := c.live()
+	err := cmp.Or(ended(c.ctx), ended(ctx))
 	if err == nil {
 		err = c.applyFaults(ctx, &call, whenBefore)
 	}
@@ -80,11 +81,15 @@ func (c *Client) dialect(err error) error {
 	var known *Error
 	if !errors.As(err, &known) {
 		known = &Error{Code: CodeOf(err), Message: err.Error()}
-		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-			known.Code = EAbort
-		}
 	}
 	return &Error{Code: known.Code.For(c.api), Message: known.Message}
+}
+
+// Note records a call that a front answers by itself, such as
+// HcsCreateOperation, and lets the fault plan see it.
+func (c *Client) Note(ctx context.Context, function string, args Args) error {
+	req := request{function: function, args: args, offline: true}
+	return c.simple(ctx, req, func(context.Context) error { return nil })
 }
 
 // simple carries out a call whose only outcome is success or failure.

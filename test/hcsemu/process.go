@@ -177,7 +177,9 @@ func (e *Emulator) watchProcess(p *process) {
 	<-p.running.Done()
 	e.mu.Lock()
 	p.exited, p.exitCode = true, p.running.ExitCode()
-	delete(p.system.processes, p.pid)
+	if p.system.processes[p.pid] == p { // else the pid has a new owner already
+		delete(p.system.processes, p.pid)
+	}
 	p.system.live--
 	e.publishLocked(nil, p, p.event())
 	cleanup := e.finishIfOverLocked(p.system)
@@ -233,7 +235,10 @@ func (c *Client) OpenProcess(ctx context.Context, system Handle, pid uint32) (Ha
 		if p == nil {
 			return nil, fail(EElementNotFound, "compute system %q has no process %d", sys.id, pid)
 		}
-		h, _ = c.fillLocked(0, &reference{process: p})
+		var kept bool
+		if h, kept = c.fillLocked(0, &reference{process: p}); !kept {
+			return nil, ended(c.ctx)
+		}
 		p.handles++
 		return uint64(h), nil
 	})
@@ -286,7 +291,7 @@ func (c *Client) ProcessProperties(ctx context.Context, h Handle, query string) 
 }
 
 // running returns what runs behind a process handle, or the code that says it has ended.
-func (c *Client) running(h Handle, ended HRESULT) (*process, error) {
+func (c *Client) running(h Handle, over HRESULT) (*process, error) {
 	c.e.mu.Lock()
 	defer c.e.mu.Unlock()
 	p, err := c.processLocked(h)
@@ -294,7 +299,7 @@ func (c *Client) running(h Handle, ended HRESULT) (*process, error) {
 		return nil, err
 	}
 	if p.exited {
-		return nil, fail(ended, "process %d of %q has ended", p.pid, p.system.id)
+		return nil, fail(over, "process %d of %q has ended", p.pid, p.system.id)
 	}
 	return p, nil
 }

@@ -194,7 +194,10 @@ func (c *Client) OpenSystem(ctx context.Context, id string) (Handle, error) {
 		if sys == nil {
 			return nil, fail(ESystemNotFound, "there is no compute system with id %q", id)
 		}
-		h, _ = c.fillLocked(0, &reference{system: sys})
+		var kept bool
+		if h, kept = c.fillLocked(0, &reference{system: sys}); !kept {
+			return nil, ended(c.ctx)
+		}
 		sys.handles++
 		return uint64(h), nil
 	})
