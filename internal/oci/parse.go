@@ -10,8 +10,6 @@ import (
 	"github.com/isolrun/isol/internal/fault"
 )
 
-const opParse = "read spec"
-
 // Parse checks spec and types it. defaults are the annotations that the
 // runtime's options give to containers which do not have them (weaker than the
 // spec's own); nil for none. Parse changes neither of them.
@@ -57,7 +55,7 @@ func newAnnotationReader(spec *specs.Spec) *annotationReader {
 }
 
 func invalid(subject, detail, hint string) error {
-	return &fault.Error{Kind: fault.InvalidArgument, Op: opParse, Subject: subject, Detail: detail, Hint: hint}
+	return &fault.Error{Kind: fault.InvalidArgument, Op: opRead, Subject: subject, Detail: detail, Hint: hint}
 }
 
 // readRole groups into pods as runhcs does: both annotations or none.
@@ -128,7 +126,7 @@ func (r *Request) readSystem(spec *specs.Spec) error {
 	}
 	if w.Servicing {
 		return &fault.Error{
-			Kind: fault.Unimplemented, Op: opParse, Subject: "windows.servicing",
+			Kind: fault.Unimplemented, Op: opRead, Subject: "windows.servicing",
 			Detail: "isol does not start containers to service their image", Hint: "remove it",
 		}
 	}

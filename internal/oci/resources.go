@@ -97,7 +97,7 @@ func (r Resources) CheckCPU() error {
 		return nil
 	}
 	return &fault.Error{
-		Kind: fault.InvalidArgument, Op: opParse, Subject: "processor limits",
+		Kind: fault.InvalidArgument, Op: opRead, Subject: "processor limits",
 		Detail: strings.Join(said, ", ") + " are mutually exclusive in a Windows container",
 		Hint:   "keep one of them",
 	}

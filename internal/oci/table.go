@@ -135,9 +135,9 @@ type Annotation struct {
 	Default string   // what holds without it, in the words of the value
 	Modes   Modes    // where it has an effect
 	Scope   Scope
-	Since   uint32 // the first Windows build that can do it, where later than 17763
-	Feeds   string // the document field or the behaviour
-	Aliases []string
+	Since   uint32   // the first Windows build that can do it, where later than 17763
+	Feeds   string   // the document field or the behaviour
+	Aliases []string // other keys that mean the same: hcsshim's nine deprecated names are Go names of equal keys
 	Status  Status
 	Why     string // of StatusLater and StatusIgnored
 	Origin  Origin

@@ -113,7 +113,7 @@ platform = "windows/amd64"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)
 	}
-	if got.VM.Image.Set() != true || (Value[bool]{}).Set() {
+	if !got.VM.Image.Set() || (Value[bool]{}).Set() {
 		t.Error("Set does not tell what was said")
 	}
 }
@@ -239,7 +239,7 @@ func TestTypeURLs(t *testing.T) {
 			t.Errorf("%s: %+v, %v", u, got, err)
 		}
 	}
-	if got, err := Decode("type.googleapis.com/containerd.runhcs.v1.Options", []byte{6<<3 | 0, 1}); err != nil || got.Isolation.V != IsolationHyperV {
+	if got, err := Decode("type.googleapis.com/containerd.runhcs.v1.Options", []byte{6 << 3, 1}); err != nil || got.Isolation.V != IsolationHyperV {
 		t.Errorf("runhcs: %+v, %v", got, err)
 	}
 }
@@ -359,7 +359,7 @@ func TestRunhcsIsComplete(t *testing.T) {
 // FuzzDecode: no bytes make the shim panic, and every refusal has a kind.
 func FuzzDecode(f *testing.F) {
 	f.Add(typeRuntime, []byte("\x1a\x10isolation = 'x'\n"))
-	f.Add(typeRunhcs, []byte{6<<3 | 0, 1})
+	f.Add(typeRunhcs, []byte{6 << 3, 1})
 	f.Add("", []byte(nil))
 	f.Fuzz(func(t *testing.T, typeURL string, value []byte) {
 		var m runtimeoptions.Options
