@@ -89,16 +89,26 @@ func (s *store) attach(ctx context.Context, l Layers) error {
 	}
 }
 
+// attachOnce activates and prepares. A call that failed may have had its
+// effect all the same (its answer was lost), so it is undone too; but a disk
+// that is in use is another's, and stays.
 func (s *store) attachOnce(l Layers) error {
 	if err := s.driver.Activate(l.Scratch); err != nil {
+		if !hasCode(err, codeSharing) {
+			err = errors.Join(err, undone(s.driver.Deactivate(l.Scratch)))
+		}
 		return err
 	}
-	err := s.driver.Prepare(l.Scratch, l.Parents)
-	if err == nil {
-		return nil
+	if err := s.driver.Prepare(l.Scratch, l.Parents); err != nil {
+		return errors.Join(err, s.detach(l.Scratch))
 	}
-	if derr := s.driver.Deactivate(l.Scratch); derr != nil && !gone(derr) {
-		err = errors.Join(err, derr)
+	return nil
+}
+
+// undone takes the error of an undo that found nothing to undo for none.
+func undone(err error) error {
+	if gone(err) {
+		return nil
 	}
 	return err
 }
@@ -106,13 +116,7 @@ func (s *store) attachOnce(l Layers) error {
 // detach takes the filter off, then the disk. The disk is tried even if the
 // filter did not come off: a shim that crashed between the two leaves that.
 func (s *store) detach(scratch string) error {
-	var errs []error
-	for _, call := range []func(string) error{s.driver.Unprepare, s.driver.Deactivate} {
-		if err := call(scratch); err != nil && !gone(err) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
+	return errors.Join(undone(s.driver.Unprepare(scratch)), undone(s.driver.Deactivate(scratch)))
 }
 
 func (s *store) identify(parents []string) ([]Layer, error) {

@@ -26,6 +26,7 @@ type machine struct {
 	prepared  bool
 	fail      map[string][]error // per call: the next results
 	hang      map[string]chan struct{}
+	late      bool // calls fail after their effect
 }
 
 func (m *machine) call(name, arg string) error {
@@ -62,7 +63,7 @@ func (m *machine) CreateScratch(f string, p []string) error {
 
 func (m *machine) Activate(s string) error {
 	err := m.call("Activate", s)
-	if err == nil {
+	if err == nil || m.late {
 		m.set(&m.activated, true)
 	}
 	return err
@@ -70,7 +71,7 @@ func (m *machine) Activate(s string) error {
 
 func (m *machine) Prepare(s string, p []string) error {
 	err := m.call("Prepare", s+" "+strings.Join(p, " "))
-	if err == nil {
+	if err == nil || m.late {
 		m.set(&m.prepared, true)
 	}
 	return err
@@ -146,6 +147,32 @@ func TestEnsureScratch(t *testing.T) {
 	m := &machine{fail: map[string][]error{"HasScratch": {code(codeAccessDenied)}}}
 	if err := NewStore(m).EnsureScratch(t.Context(), testLayers); !fault.Is(err, fault.PermissionDenied) {
 		t.Error(err)
+	}
+}
+
+// The answer of a call was lost, its effect was not.
+func TestMountFailureAfterItsEffect(t *testing.T) {
+	for _, call := range []string{"Activate", "Prepare"} {
+		t.Run(call, func(t *testing.T) {
+			m := &machine{fail: map[string][]error{call: {code(codeAccessDenied)}}, late: true}
+			if _, err := NewStore(m).Mount(t.Context(), testLayers); !fault.Is(err, fault.PermissionDenied) {
+				t.Error(err)
+			}
+			if calls, mounted := m.get(); mounted {
+				t.Errorf("left mounted after %v", calls)
+			}
+		})
+	}
+}
+
+// A scratch that another container uses must stay as it is.
+func TestMountOfScratchInUse(t *testing.T) {
+	m := &machine{fail: map[string][]error{"Activate": {code(codeSharing)}}}
+	if _, err := NewStore(m).Mount(t.Context(), testLayers); !fault.Is(err, fault.FailedPrecondition) {
+		t.Error(err)
+	}
+	if d := cmp.Diff([]string{`Activate C:\s\3`}, m.calls); d != "" {
+		t.Error(d)
 	}
 }
 

@@ -24,11 +24,16 @@ type kernel interface {
 // then Delete's.
 type container struct {
 	compute hcs.Compute
-	limits  *Deadlines
-	journal *journal.Journal
-	log     *slog.Logger
-	holds   []hold        // in the order of release from the last to the first
-	gone    chan struct{} // closed when end has done what it can
+	// makeSure ends the system through a new handle, if it still runs. It is
+	// for an end that our own handle did not see: the service went away, or
+	// did not answer.
+	makeSure func(ctx context.Context) error
+	limits   *Deadlines
+	journal  *journal.Journal
+	log      *slog.Logger
+	holds    []hold        // in the order of release from the last to the first
+	gone     chan struct{} // closed when end has done what it can
+	ended    bool          // the system is known to have ended
 }
 
 // hold is one thing to release.
@@ -46,10 +51,9 @@ type hold struct {
 // never started, or failed to.
 func (c *container) end(grace bool) {
 	defer close(c.gone)
-	if grace && c.ask("shut down", c.limits.Shutdown, c.compute.Shutdown) {
-		return
-	}
-	if c.ask("terminate", c.limits.Terminate, c.compute.Terminate) {
+	if grace && c.ask("shut down", c.limits.Shutdown, c.compute.Shutdown) ||
+		c.ask("terminate", c.limits.Terminate, c.compute.Terminate) {
+		c.ended = true
 		return
 	}
 	c.log.Warn("the container did not end in time: closing its handle")
@@ -58,11 +62,12 @@ func (c *container) end(grace bool) {
 	}
 }
 
-// ask calls f and reports whether the container has ended within limit.
+// ask calls f and reports whether the container has ended within limit. One
+// that can no longer be observed may still run.
 func (c *container) ask(what string, limit time.Duration, f func(context.Context) error) bool {
 	select {
 	case <-c.compute.Done():
-		return true
+		return c.seenToEnd()
 	default:
 	}
 	ctx, cancel := bounded(limit)
@@ -76,17 +81,32 @@ func (c *container) ask(what string, limit time.Duration, f func(context.Context
 	}
 	select {
 	case <-c.compute.Done():
-		return true
+		return c.seenToEnd()
 	case <-ctx.Done():
 		c.log.Warn(what+" container", "error", "it did not end in time", "limit", limit)
 		return false
 	}
 }
 
+// seenToEnd reports whether a system that is done has ended, and not only been
+// lost sight of.
+func (c *container) seenToEnd() bool {
+	err := c.compute.Exit()
+	return !errors.Is(err, hcs.ErrDisconnected) && !errors.Is(err, hcs.ErrClosed) && !errors.Is(err, hcs.ErrUnavailable)
+}
+
 // free releases what the container holds, the last acquired first, each within
 // its own deadline, and strikes it from the journal. What fails stays held, and
 // free may be called again.
 func (c *container) free() error {
+	if c.compute != nil && !c.ended {
+		ctx, cancel := bounded(c.limits.Terminate)
+		defer cancel()
+		if err := c.makeSure(ctx); err != nil {
+			return fault.Wrap(err, "end", "the container") // layers in use cannot be unmounted
+		}
+		c.ended = true
+	}
 	var errs []error
 	var left []hold
 	for i := len(c.holds) - 1; i >= 0; i-- {

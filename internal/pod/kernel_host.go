@@ -95,6 +95,7 @@ func (k *hostKernel) createSystem(s *steps, id string, doc *schema.ComputeSystem
 			return err
 		}
 		c.compute = sys
+		c.makeSure = func(ctx context.Context) error { return undoSystem(ctx, k.cfg.Host, id) }
 		c.holds = append([]hold{{"system " + id, entry, k.cfg.Deadlines.Terminate, func(context.Context) error {
 			return closed(sys.Close())
 		}}}, c.holds...)
