@@ -73,15 +73,17 @@ func (b *boot) explain(err error) error {
 	if b.system == nil {
 		return err
 	}
-	select {
-	case <-b.system.Done():
-		if exit := b.system.Exit(); exit != nil {
-			return fmt.Errorf("%w: %w", err, exit)
-		}
-		return fmt.Errorf("%w: the virtual machine has ended", err)
-	default:
+	wait := time.Duration(0)
+	if errors.Is(err, hcs.ErrDisconnected) {
+		wait = b.cfg.Deadlines.Reason // the bridge mostly dies because the VM does: HCS knows why
+	}
+	if !waitFor(b.system.Done(), wait) {
 		return err
 	}
+	if exit := b.system.Exit(); exit != nil {
+		return fmt.Errorf("%w: %w", err, exit)
+	}
+	return fmt.Errorf("%w: the virtual machine has ended", err)
 }
 
 // unwind undoes the phases behind, the last first, each on its own deadline.

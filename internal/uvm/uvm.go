@@ -111,6 +111,11 @@ func waitFor(done <-chan struct{}, timeout time.Duration) bool {
 	case <-done:
 		return true
 	case <-t.C:
+	}
+	select { // both may have been ready
+	case <-done:
+		return true
+	default:
 		return false
 	}
 }

@@ -23,10 +23,14 @@ func (s *Sockets) Listen(serviceID string) (net.Listener, error) {
 	if _, ok := s.listeners[serviceID]; ok {
 		return nil, fmt.Errorf("hvsocket service %s is taken", serviceID)
 	}
-	l := &listener{sockets: s, service: serviceID, conns: make(chan net.Conn), closed: make(chan struct{})}
+	l := &listener{sockets: s, service: serviceID, conns: make(chan net.Conn, backlog), closed: make(chan struct{})}
 	s.listeners[serviceID] = l
 	return l, nil
 }
+
+// backlog is how many connections wait to be accepted: a guest need not wait
+// for its host to accept it.
+const backlog = 4
 
 // Dial connects to a service. Errors if nobody listens.
 func (s *Sockets) Dial(serviceID string) (net.Conn, error) {
@@ -75,6 +79,15 @@ func (l *listener) Close() error {
 		delete(l.sockets.listeners, l.service)
 		l.sockets.mu.Unlock()
 		close(l.closed)
+		for {
+			select {
+			case c := <-l.conns:
+				c.Close()
+				continue
+			default:
+			}
+			return
+		}
 	})
 	return nil
 }

@@ -35,13 +35,14 @@ type Agent struct {
 	server *gcstest.Server
 
 	mu         sync.Mutex
-	containers map[string]*container // guarded by mu
-	mounts     map[string]int        // guest path of a mounted disk to its LUN; guarded by mu
-	combined   map[string][]string   // root path to the layers' folders on the host; guarded by mu
-	adapters   map[string]bool       // guarded by mu
-	namespaces map[string]bool       // guarded by mu
-	machine    hcsemu.Silo           // processes outside of containers, nil until the first; guarded by mu
-	pids       map[uint32]*process   // guarded by mu
+	fault      func(proc gcs.Procedure, body []byte) (resp any, hang bool) // guarded by mu
+	containers map[string]*container                                       // guarded by mu
+	mounts     map[string]int                                              // guest path of a mounted disk to its LUN; guarded by mu
+	combined   map[string][]string                                         // root path to the layers' folders on the host; guarded by mu
+	adapters   map[string]bool                                             // guarded by mu
+	namespaces map[string]bool                                             // guarded by mu
+	machine    hcsemu.Silo                                                 // processes outside of containers, nil until the first; guarded by mu
+	pids       map[uint32]*process                                         // guarded by mu
 }
 
 // container is a container of the guest.
@@ -66,7 +67,7 @@ func Serve(cfg Config) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{
-		cfg: cfg, containers: map[string]*container{}, mounts: map[string]int{}, combined: map[string][]string{},
+		cfg: cfg, fault: cfg.Fault, containers: map[string]*container{}, mounts: map[string]int{}, combined: map[string][]string{},
 		adapters: map[string]bool{}, namespaces: map[string]bool{}, pids: map[uint32]*process{},
 	}
 	a.mu.Lock() // the first request may be there before server is set
@@ -80,6 +81,13 @@ func (a *Agent) Done() <-chan struct{} { return a.server.Done() }
 
 // Bridge is the served bridge, for faults: garbage, a sudden close.
 func (a *Agent) Bridge() *gcstest.Server { return a.server }
+
+// SetFault replaces Config.Fault; nil ends the faults.
+func (a *Agent) SetFault(f func(proc gcs.Procedure, body []byte) (resp any, hang bool)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.fault = f
+}
 
 // Close ends everything in the guest, as the end of its machine does.
 func (a *Agent) Close() {
@@ -123,8 +131,11 @@ func (a *Agent) Left() []string {
 
 // handle answers one request.
 func (a *Agent) handle(proc gcs.Procedure, body []byte) any {
-	if a.cfg.Fault != nil {
-		if resp, hang := a.cfg.Fault(proc, body); hang {
+	a.mu.Lock()
+	fault := a.fault
+	a.mu.Unlock()
+	if fault != nil {
+		if resp, hang := fault(proc, body); hang {
 			return nil
 		} else if resp != nil {
 			return resp

@@ -1,0 +1,411 @@
+package uvm_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/gcs"
+	"github.com/isolrun/isol/internal/gcs/gcstest"
+	"github.com/isolrun/isol/internal/hcs"
+	"github.com/isolrun/isol/internal/hcs/schema"
+	"github.com/isolrun/isol/internal/isolation"
+	"github.com/isolrun/isol/internal/layers"
+	"github.com/isolrun/isol/internal/uvm"
+	"github.com/isolrun/isol/test/hcsemu"
+	"github.com/isolrun/isol/test/hcsemu/guest"
+)
+
+// bench is an emulated machine with a hypervisor and an image on its disk.
+type bench struct {
+	t        *testing.T
+	emulator *hcsemu.Emulator
+	machines *guest.Machines
+	client   *hcsemu.Client
+	layers   layers.Layers
+	cfg      uvm.Config
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{t: t, machines: &guest.Machines{Runner: hcsemu.NewScripted(), Build: 20348}}
+	b.emulator = hcsemu.New(hcsemu.Config{Build: 20348, Hypervisor: true, Runner: b.machines})
+	t.Cleanup(b.emulator.Close)
+	b.client = b.emulator.Connect(hcsemu.Caller{PID: 100, Exe: "containerd-shim-isol-v1.exe"})
+	root := t.TempDir()
+	base, top, scratch := filepath.Join(root, "base"), filepath.Join(root, "top"), filepath.Join(root, "scratch")
+	for _, dir := range []string{filepath.Join(base, "UtilityVM", "Files"), filepath.Join(base, "Files"), filepath.Join(top, "Files"), scratch} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, f := range []string{filepath.Join(base, "UtilityVM", "SystemTemplate.vhdx"), filepath.Join(scratch, "sandbox.vhdx")} {
+		if err := os.WriteFile(f, []byte("disk"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.layers = layers.Layers{Parents: []string{top, base}, Scratch: scratch}
+	short := time.Second
+	b.cfg = uvm.Config{
+		Owner:   "containerd-shim-isol-v1.exe",
+		Plan:    &isolation.UVM{ID: "pod@vm", MemoryMB: 1024, Processor: isolation.Processor{Count: 2}, AllowOvercommit: true},
+		Layers:  b.layers,
+		Host:    hcsemu.HostOn(b.client),
+		Sockets: b.machines.Sockets,
+		NameToGUID: func(name string) (string, error) {
+			g, err := b.client.NameToGUID(t.Context(), name)
+			return fmt.Sprint(g), err
+		},
+		Deadlines: uvm.Deadlines{Grant: short, Create: short, Start: short, Connect: short, Call: short, Modify: short, Undo: short, Terminate: short, Reason: 200 * time.Millisecond},
+	}
+	return b
+}
+
+func (b *bench) boot() *uvm.UVM {
+	b.t.Helper()
+	u, err := uvm.Boot(b.t.Context(), b.cfg)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { u.Close() })
+	return u
+}
+
+// clean fails the test if anything of a VM is left on the machine.
+func (b *bench) clean() {
+	b.t.Helper()
+	if l := b.emulator.Ledger().Leaks(); len(l) != 0 {
+		b.t.Errorf("the ledger is not empty:\n%v", l)
+	}
+	if n := b.machines.Listeners(); n != 0 {
+		b.t.Errorf("%d hvsocket listeners are left", n)
+	}
+	if _, err := os.Stat(filepath.Join(b.layers.Scratch, "vm")); err == nil {
+		b.t.Error("the VM's scratch is left")
+	}
+}
+
+// The whole life of a pod's VM with one container.
+func TestContainerInVM(t *testing.T) {
+	b := newBench(t)
+	u := b.boot()
+	mounted, unmount, err := u.Mount(t.Context(), b.layers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc schema.ComputeSystem
+	doc.SchemaVersion = schema.V21()
+	doc.Container = &schema.Container{Storage: &schema.Storage{Path: mounted.Path}}
+	for _, l := range mounted.Layers {
+		doc.Container.Storage.Layers = append(doc.Container.Storage.Layers, schema.Layer{ID: l.ID, Path: l.Path})
+	}
+	c, err := u.Create(t.Context(), "web", &doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.CreateProcess(t.Context(), &schema.ProcessParameters{CommandLine: "cmd /c echo from the guest", CreateStdOutPipe: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := io.ReadAll(p.Stdout())
+	if err != nil || !strings.Contains(string(out), "from the guest") {
+		t.Errorf("output %q, %v", out, err)
+	}
+	<-p.Done()
+	if code, err := p.ExitCode(); code != 0 || err != nil {
+		t.Errorf("exit %d, %v", code, err)
+	}
+	p.Close()
+	if err := c.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-c.Done()
+	if err := c.Exit(); err != nil {
+		t.Errorf("the container's exit: %v", err)
+	}
+	if err := unmount(t.Context()); err != nil {
+		t.Error(err)
+	}
+	c.Close()
+	if left := b.machines.Agents()[0].Left(); len(left) != 0 {
+		t.Errorf("left in the guest: %v", left)
+	}
+	select {
+	case <-u.Done():
+		t.Error("the end of a container ended its VM")
+	default:
+	}
+	if err := u.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := u.Exit(); err != nil {
+		t.Errorf("the VM's exit: %v", err)
+	}
+	b.clean()
+}
+
+// A pod's container is restarted again and again beside a sibling: the VM
+// stays, and neither LUNs nor shares grow.
+func TestRestartsKeepTheVM(t *testing.T) {
+	b := newBench(t)
+	u := b.boot()
+	_, keep, err := u.Share(t.Context(), b.layers.Parents[0], true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for range 100 {
+		m, unmount, err := u.Mount(t.Context(), b.layers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, m.Path)
+		if err := unmount(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if paths[0] != paths[99] {
+		t.Errorf("the scratch moved from %s to %s", paths[0], paths[99])
+	}
+	if err := keep(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := u.Close(); err != nil {
+		t.Error(err)
+	}
+	b.clean()
+}
+
+// Every step of booting fails, and nothing is left; the error names the phase.
+func TestBootFails(t *testing.T) {
+	fail := func(function, code string) hcsemu.Fault {
+		return hcsemu.Fault{Function: function, Action: hcsemu.ActionFail, Code: code, Times: 1}
+	}
+	refuse := func(p gcs.Procedure) func(*bench) {
+		return func(b *bench) {
+			b.machines.Fault = func(proc gcs.Procedure, _ []byte) (any, bool) {
+				if proc == p {
+					return gcstest.Fail(0x80004005, "the guest refuses"), false
+				}
+				return nil, false
+			}
+		}
+	}
+	hang := func(p gcs.Procedure) func(*bench) {
+		return func(b *bench) {
+			b.machines.Fault = func(proc gcs.Procedure, _ []byte) (any, bool) { return nil, proc == p }
+		}
+	}
+	for _, tc := range []struct {
+		name  string
+		hook  func(*bench)
+		fault hcsemu.Fault
+		phase string
+		kind  fault.Kind
+		text  string
+	}{
+		{name: "no UtilityVM folder", hook: func(b *bench) { b.cfg.Layers.Parents = b.cfg.Layers.Parents[:1] }, phase: "files", kind: fault.FailedPrecondition, text: "UtilityVM"},
+		{name: "incomplete UtilityVM folder", hook: func(b *bench) { os.Remove(filepath.Join(b.layers.Parents[1], "UtilityVM", "SystemTemplate.vhdx")) }, phase: "files", kind: fault.FailedPrecondition, text: "SystemTemplate.vhdx"},
+		{name: "grant denied", fault: fail("HcsGrantVmAccess", "0x80070005"), phase: "grant", kind: fault.PermissionDenied},
+		{name: "create refused", fault: fail("HcsCreateComputeSystem", "0x8037010d"), phase: "create", kind: fault.InvalidArgument},
+		{name: "no hypervisor", fault: fail("HcsCreateComputeSystem", "0x80370102"), phase: "create", kind: fault.FailedPrecondition, text: "hypervisor"},
+		{name: "service gone", fault: hcsemu.Fault{Function: "HcsCreateComputeSystem", Action: hcsemu.ActionDisconnect}, phase: "create", kind: fault.Unavailable},
+		{name: "create hangs", fault: hcsemu.Fault{Function: "HcsCreateComputeSystem", Action: hcsemu.ActionHang}, phase: "create", kind: fault.DeadlineExceeded},
+		{name: "no sockets", hook: func(b *bench) {
+			b.cfg.Sockets = func(string) (gcs.Listener, error) { return nil, errors.New("no hvsocket") }
+		}, phase: "listen", text: "no hvsocket"},
+		{name: "start refused", fault: fail("HcsStartComputeSystem", "0x80370106"), phase: "start", text: "unexpectedly"},
+		{name: "start hangs", fault: hcsemu.Fault{Function: "HcsStartComputeSystem", Action: hcsemu.ActionHang}, phase: "start", kind: fault.DeadlineExceeded},
+		{name: "crash at start", fault: hcsemu.Fault{Function: "HcsStartComputeSystem", When: "after", Action: hcsemu.ActionCrash}, phase: "", text: "unexpectedly"},
+		{name: "guest never connects", hook: func(b *bench) { b.machines.NoGuest = true }, phase: "connect", kind: fault.DeadlineExceeded, text: "has not connected"},
+		{name: "negotiation refused", hook: refuse(gcs.ProcNegotiateProtocol), phase: "connect", text: "the guest refuses"},
+		{name: "negotiation hangs", hook: hang(gcs.ProcNegotiateProtocol), phase: "connect", kind: fault.DeadlineExceeded},
+		{name: "guest's create refused", hook: refuse(gcs.ProcCreate), phase: "connect"},
+		{name: "guest's start hangs", hook: hang(gcs.ProcStart), phase: "connect", kind: fault.DeadlineExceeded},
+		{name: "sockets not set up", hook: refuse(gcs.ProcModifySettings), phase: "connect"},
+		{name: "time zone unknown", hook: func(b *bench) {
+			b.cfg.TimeZone = func() (*gcs.TimeZoneInformation, error) { return nil, errors.New("no zone") }
+		}, phase: "connect", text: "no zone"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t)
+			if tc.hook != nil {
+				tc.hook(b)
+			}
+			if tc.fault.Function != "" {
+				if err := b.emulator.AddFaults(tc.fault); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := uvm.Boot(t.Context(), b.cfg)
+			if err == nil {
+				t.Fatal("the VM booted")
+			}
+			if tc.kind != fault.Unknown && fault.KindOf(err) != tc.kind {
+				t.Errorf("kind %v, want %v: %v", fault.KindOf(err), tc.kind, err)
+			}
+			for _, want := range []string{"pod@vm", tc.text, "phase " + tc.phase} {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q does not name %q", err, want)
+				}
+			}
+			b.emulator.ClearFaults()
+			b.emulator.RestoreService()
+			b.clean()
+		})
+	}
+}
+
+// Cancelling a RunPodSandbox in the middle leaves nothing.
+func TestBootCancelled(t *testing.T) {
+	b := newBench(t)
+	b.machines.NoGuest = true
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if _, err := uvm.Boot(ctx, b.cfg); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want Canceled", err)
+	}
+	b.clean()
+}
+
+// A VM that dies must not look alive, and all in it ends with its reason.
+func TestDeathOfTheVM(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		kill func(*bench)
+		want error
+	}{
+		{"guest crashes", func(b *bench) { b.machines.Crash() }, hcs.ErrUnexpectedExit},
+		{"guest closes the bridge", func(b *bench) { b.machines.Agents()[0].Bridge().Close() }, hcs.ErrDisconnected},
+		{"guest sends garbage", func(b *bench) { b.machines.Agents()[0].Bridge().Garbage(make([]byte, 64)) }, hcs.ErrDisconnected},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t)
+			u := b.boot()
+			p, err := u.CreateProcess(t.Context(), &schema.ProcessParameters{CommandLine: "ping -t localhost"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tc.kill(b)
+			<-u.Done()
+			if err := u.Exit(); !errors.Is(err, tc.want) {
+				t.Errorf("exit %v, want %v", err, tc.want)
+			}
+			<-p.Done()
+			if _, err := p.ExitCode(); !errors.Is(err, hcs.ErrDisconnected) {
+				t.Errorf("the process's exit: %v", err)
+			}
+			p.Close()
+			if _, _, err := u.Share(t.Context(), b.layers.Parents[0], true); err == nil {
+				t.Error("a dead VM takes a share")
+			}
+			if err := u.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := u.Close(); err != nil {
+				t.Errorf("second close: %v", err)
+			}
+			b.clean()
+		})
+	}
+}
+
+// A disk that the guest refuses is off the machine again.
+func TestAttachRollsBack(t *testing.T) {
+	b := newBench(t)
+	u := b.boot()
+	disk := schema.Attachment{Type: schema.AttachmentVirtualDisk, Path: filepath.Join(b.layers.Scratch, "sandbox.vhdx")}
+	before := b.emulator.Ledger().Leaks()
+
+	b.machines.Fault = func(p gcs.Procedure, _ []byte) (any, bool) {
+		if p == gcs.ProcModifySettings {
+			return gcstest.Fail(0x80004005, "no"), false
+		}
+		return nil, false
+	}
+	b.machines.Agents()[0].SetFault(b.machines.Fault)
+	if _, _, err := u.Attach(t.Context(), disk); err == nil {
+		t.Fatal("attached although the guest refused")
+	}
+	if diff := cmp.Diff(before.String(), b.emulator.Ledger().Leaks().String()); diff != "" {
+		t.Errorf("after the guest's refusal (-before +after):\n%s", diff)
+	}
+
+	b.machines.Agents()[0].SetFault(nil)
+	if err := b.emulator.AddFaults(hcsemu.Fault{Function: "HcsModifyComputeSystem", Action: hcsemu.ActionFail, Code: "0x80070005"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := u.Attach(t.Context(), disk); !errors.Is(err, hcs.ErrAccessDenied) {
+		t.Errorf("host's refusal: %v", err)
+	}
+	path, detach, err := u.Attach(t.Context(), disk)
+	if err != nil || !strings.HasPrefix(path, `c:\mounts\scsi\m`) {
+		t.Fatalf("attach after refusals: %q, %v", path, err)
+	}
+	if err := detach(t.Context()); err != nil {
+		t.Error(err)
+	}
+	u.Close()
+	b.clean()
+}
+
+// What the guest sees of the host is what was asked for: single files by
+// themselves, writable folders only where allowed.
+func TestShares(t *testing.T) {
+	b := newBench(t)
+	u := b.boot()
+	file := filepath.Join(b.layers.Scratch, "one.txt")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	path, release, err := u.Share(t.Context(), file, false)
+	if err != nil || !strings.HasSuffix(path, `\one.txt`) {
+		t.Errorf("single file: %q, %v", path, err)
+	}
+	again, release2, err := u.Share(t.Context(), file, false)
+	if err != nil || again != path {
+		t.Errorf("second use: %q, %v, want %q", again, err, path)
+	}
+	for _, r := range []uvm.Release{release, release2} {
+		if err := r(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, _, err := u.Share(t.Context(), filepath.Join(b.layers.Scratch, "nope"), true); !fault.Is(err, fault.NotFound) {
+		t.Errorf("missing source: %v", err)
+	}
+	b.cfg.Plan.NoWritableShare = true
+	if _, _, err := u.Share(t.Context(), b.layers.Scratch, false); !fault.Is(err, fault.PermissionDenied) {
+		t.Errorf("forbidden writable share: %v", err)
+	}
+	pipe, release, err := u.SharePipe(t.Context(), `\\.\pipe\docker_engine`)
+	if err != nil || !strings.HasSuffix(pipe, `\IPC$\docker_engine`) {
+		t.Errorf("pipe %q, %v", pipe, err)
+	}
+	if err := release(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := u.SetMemory(t.Context(), 2048); err != nil {
+		t.Error(err)
+	}
+	if err := u.SetProcessorLimits(t.Context(), schema.ProcessorLimits{Limit: 50000}); err != nil {
+		t.Error(err)
+	}
+	if _, err := u.Properties(t.Context(), schema.PropertyQuery{PropertyTypes: []schema.PropertyType{schema.PropertyStatistics}}); err != nil {
+		t.Error(err)
+	}
+	u.Close()
+	b.clean()
+}
