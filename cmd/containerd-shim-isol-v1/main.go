@@ -11,6 +11,7 @@ import (
 	"github.com/isolrun/isol/internal/layers"
 	"github.com/isolrun/isol/internal/shim"
 	"github.com/isolrun/isol/internal/shim/launch"
+	"github.com/isolrun/isol/internal/stdio"
 )
 
 func main() {
@@ -19,6 +20,7 @@ func main() {
 		Layers: func() layers.Store { return layers.NewStore(layers.Windows()) },
 		Probe:  host.Probe,
 		Image:  host.ReadImage,
+		Pipes:  stdio.Native(),
 		System: launch.Native(),
 	})
 }

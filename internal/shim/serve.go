@@ -88,7 +88,7 @@ func newServer(ctx context.Context, m Machine, flags launch.Flags, params *boota
 	p, err := pod.New(pod.Config{
 		ID: flags.ID, Owner: Owner, HostBuild: facts.Version.Build, Origin: origin(),
 		Host: system, Layers: m.Layers(), Affinity: m.Affinity, Events: events,
-		Stdio: newStdio(flags.Namespace, opts, log), Log: log,
+		Stdio: newStdio(m.Pipes, flags.Namespace, opts, log), Log: log,
 	})
 	if err != nil {
 		return nil, err

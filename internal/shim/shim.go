@@ -42,6 +42,7 @@ import (
 	"github.com/isolrun/isol/internal/layers"
 	"github.com/isolrun/isol/internal/pod"
 	"github.com/isolrun/isol/internal/shim/launch"
+	"github.com/isolrun/isol/internal/stdio"
 )
 
 // IdleLimit is how long a shim waits for its first call.
@@ -52,7 +53,7 @@ const maxStdin = 10 << 20
 
 // Owner is the owner that isol's compute systems carry, and by which delete
 // knows them.
-const Owner = "containerd-shim-isol-v1"
+const Owner = "containerd-shim-isol-v1.exe"
 
 // Machine is the adapters of one machine, as main wires them. Nothing is
 // loaded before its function is called.
@@ -62,6 +63,7 @@ type Machine struct {
 	Probe    func() (host.Facts, error)
 	Image    func(layers []string) (host.Image, error)
 	Affinity pod.AffinitySetter // nil: none
+	Pipes    stdio.System
 	System   launch.System
 }
 

@@ -18,8 +18,8 @@ type streamOpener struct {
 	retry     time.Duration
 }
 
-func newStdio(namespace string, opts options.Options, log *slog.Logger) pod.StdioOpener {
-	return &streamOpener{opener: stdio.New(log), namespace: namespace, retry: opts.IORetry.V}
+func newStdio(pipes stdio.System, namespace string, opts options.Options, log *slog.Logger) pod.StdioOpener {
+	return &streamOpener{opener: &stdio.Opener{System: pipes, Log: log}, namespace: namespace, retry: opts.IORetry.V}
 }
 
 // Open implements pod.StdioOpener.

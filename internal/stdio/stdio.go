@@ -98,8 +98,9 @@ type Opener struct {
 	Log    *slog.Logger
 }
 
-// New returns an Opener for this operating system's pipes.
-func New(log *slog.Logger) *Opener { return &Opener{System: native(), Log: log} }
+// Native returns the System of this machine. Where there are no named pipes,
+// every call of it fails and says so.
+func Native() System { return native() }
 
 // Streams are the connections of one process to its client.
 type Streams struct {

@@ -128,7 +128,7 @@ func (r *Reader) facing(in *isolation.Input, req Request, found layers.Layers) (
 	if in.Request.Role == oci.RoleWorkload {
 		in.Pod = req.Pod
 		if in.Pod == nil {
-			return &fault.Error{Kind: fault.FailedPrecondition, Op: "create", Subject: req.ID,
+			return &fault.Error{Kind: fault.FailedPrecondition,
 				Detail: fmt.Sprintf("it joins sandbox %s, which this shim has not created", in.Request.SandboxID),
 				Hint:   "create the sandbox first"}
 		}
