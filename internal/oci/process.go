@@ -12,12 +12,13 @@ import (
 	"github.com/isolrun/isol/internal/fault"
 )
 
-// The ends of the type URLs under which containerd sends parts of the OCI
-// runtime spec as JSON; typeurl puts types.containerd.io/ before them.
-const (
-	processType          = "opencontainers/runtime-spec/1/Process"
-	windowsResourcesType = "opencontainers/runtime-spec/1/WindowsResources"
-)
+// processType is the end of the type URL under which containerd sends the
+// process of an exec; typeurl puts types.containerd.io/ before it.
+const processType = "opencontainers/runtime-spec/1/Process"
+
+// maxConsole is the most characters each way: Windows counts them in a COORD
+// of two signed 16-bit numbers, https://learn.microsoft.com/windows/console/coord-str
+const maxConsole = math.MaxInt16
 
 // Process is what to run: the init process of a container or an exec.
 type Process struct {
@@ -102,9 +103,9 @@ func ProcessFromSpec(p *specs.Process) (*Process, error) {
 		return nil, err
 	}
 	if p.Terminal && p.ConsoleSize != nil {
-		if p.ConsoleSize.Height > math.MaxUint16 || p.ConsoleSize.Width > math.MaxUint16 {
+		if p.ConsoleSize.Height > maxConsole || p.ConsoleSize.Width > maxConsole {
 			return nil, invalid("process.consoleSize", fmt.Sprintf("%d by %d characters: at most %d each way",
-				p.ConsoleSize.Width, p.ConsoleSize.Height, math.MaxUint16), "")
+				p.ConsoleSize.Width, p.ConsoleSize.Height, maxConsole), "")
 		}
 		out.ConsoleSize = ConsoleSize{Height: uint16(p.ConsoleSize.Height), Width: uint16(p.ConsoleSize.Width)}
 	}
@@ -151,29 +152,21 @@ func goodCwd(cwd string) bool {
 // type opencontainers/runtime-spec/1/Process.
 func ProcessFromAny(typeURL string, value []byte) (*Process, error) {
 	const op = "read process"
-	if !strings.HasSuffix(typeURL, processType) {
-		return nil, wrongType(op, typeURL, processType)
+	switch {
+	case !strings.HasSuffix(typeURL, processType):
+		return nil, &fault.Error{
+			Kind: fault.InvalidArgument, Op: op,
+			Detail: fmt.Sprintf("type %q, want %s", shorten(typeURL), processType),
+		}
+	case len(value) > MaxSpecSize:
+		return nil, &fault.Error{
+			Kind: fault.InvalidArgument, Op: op, Subject: typeURL,
+			Detail: fmt.Sprintf("larger than %d MiB", MaxSpecSize>>20),
+		}
 	}
 	var p specs.Process
-	if err := decodeSpecType(op, typeURL, value, &p); err != nil {
-		return nil, err
+	if err := json.Unmarshal(value, &p); err != nil {
+		return nil, jsonError(op, typeURL, value, err)
 	}
 	return ProcessFromSpec(&p)
-}
-
-func decodeSpecType(op, typeURL string, value []byte, v any) error {
-	if len(value) > MaxSpecSize {
-		return &fault.Error{Kind: fault.InvalidArgument, Op: op, Subject: typeURL, Detail: fmt.Sprintf("larger than %d MiB", MaxSpecSize>>20)}
-	}
-	if err := json.Unmarshal(value, v); err != nil {
-		return jsonError(op, typeURL, value, err)
-	}
-	return nil
-}
-
-func wrongType(op, typeURL, want string) error {
-	return &fault.Error{
-		Kind: fault.InvalidArgument, Op: op,
-		Detail: fmt.Sprintf("type %q, want %s", shorten(typeURL), want),
-	}
 }
