@@ -10,10 +10,10 @@
 //	hcsemu release NAME | hanging NAME
 //	hcsemu crash SYSTEM
 //	hcsemu disconnect | restore
-//	hcsemu ps [--json]
+//	hcsemu ps [--table]
 //	hcsemu stop
 //
-// serve prints "ready" on a line once it takes calls, and ends with stop, with
+// serve prints "serving" on a line once it takes calls, and ends with stop, with
 // Ctrl-C, or, with --parent-stdin, when its input ends. ledger exits with 3 if
 // something has leaked, ping with 1 if no service answers.
 package main

@@ -61,7 +61,7 @@ func serve(o serveOptions, in io.Reader, out io.Writer) error {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
 	server := service.New(service.Config{Emulator: emulator, Exporter: pipes, Log: log})
-	if _, err := fmt.Fprintln(out, "ready"); err != nil {
+	if _, err := fmt.Fprintln(out, "serving"); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	err = server.Serve(ctx, listener)
@@ -82,13 +82,13 @@ func kill(c hcsemu.Caller) {
 type hostProcess struct {
 	PID    uint32 `json:"pid"`
 	Parent uint32 `json:"parent"`
-	Exe    string `json:"exe"`
+	Name   string `json:"name"` // of the program: "ping.exe"
 }
 
 // ps prints the host's process list.
 func ps(args []string, out io.Writer) error {
 	flags := newFlags("ps")
-	asJSON := flags.Bool("json", false, "print JSON")
+	table := flags.Bool("table", false, "print a table in place of JSON")
 	if err := parse(flags, args, 0); err != nil {
 		return err
 	}
@@ -96,13 +96,13 @@ func ps(args []string, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("ps: %w", err)
 	}
-	if *asJSON {
+	if !*table {
 		return json.NewEncoder(out).Encode(list)
 	}
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "%8s %8s  %s\n", "PID", "PARENT", "PROGRAM")
 	for _, p := range list {
-		fmt.Fprintf(&text, "%8d %8d  %s\n", p.PID, p.Parent, p.Exe)
+		fmt.Fprintf(&text, "%8d %8d  %s\n", p.PID, p.Parent, p.Name)
 	}
 	_, err = out.Write(text.Bytes())
 	return err
@@ -121,7 +121,7 @@ func processes() ([]hostProcess, error) {
 	entry.Size = uint32(unsafe.Sizeof(entry))
 	for err = windows.Process32First(snapshot, &entry); err == nil; err = windows.Process32Next(snapshot, &entry) {
 		list = append(list, hostProcess{
-			PID: entry.ProcessID, Parent: entry.ParentProcessID, Exe: windows.UTF16ToString(entry.ExeFile[:]),
+			PID: entry.ProcessID, Parent: entry.ParentProcessID, Name: windows.UTF16ToString(entry.ExeFile[:]),
 		})
 	}
 	if !errors.Is(err, windows.ERROR_NO_MORE_FILES) {
