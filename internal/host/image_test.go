@@ -7,6 +7,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -92,6 +94,9 @@ func TestReadImage(t *testing.T) {
 	got, err := ReadImage([]string{top, middle, base})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if runtime.GOOS == "windows" { // where a name is found however it is spelt
+		got.UVMSource, kernel = strings.ToLower(got.UVMSource), strings.ToLower(kernel)
 	}
 	want := Image{OS: v2019, OSSource: ntdll, UVM: v2022, UVMSource: kernel, UVMFolder: filepath.Join(middle, "UtilityVM")}
 	if diff := cmp.Diff(want, got); diff != "" {

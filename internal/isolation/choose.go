@@ -55,12 +55,8 @@ func (d *decision) policyClaim() []claim {
 	if rule == "" {
 		return nil
 	}
-	guest := GuestWindows
-	if d.req.Linux {
-		guest = GuestLinux
-	}
 	return []claim{{
-		input: "node policy " + rule, mode: ModeHyperV, guest: guest, rank: rankPolicy,
+		input: "node policy " + rule, mode: ModeHyperV, guest: guestOf(d.req), rank: rankPolicy,
 		why: "the policy of " + d.in.Node.Path + " requires it and nothing overrules a policy",
 	}}
 }
@@ -96,10 +92,7 @@ func (d *decision) specClaims() []claim {
 			why: "a HostProcess container is a job on the host, with the host's file system and network",
 		})
 	}
-	guest := GuestWindows
-	if d.req.Linux {
-		guest = GuestLinux
-	}
+	guest := guestOf(d.req)
 	if d.req.HyperV != nil {
 		cs = append(cs, claim{
 			input: "spec.windows.hyperv", mode: ModeHyperV, guest: guest, rank: rankSpec,

@@ -47,6 +47,8 @@ func TestChoice(t *testing.T) {
 		{name: "HostProcess is content with process", host: "server2022", mods: mods{hostProcess, annotate(annIsolation, "process")},
 			want: ModeHostProcess, by: "annotation " + annHostProcess},
 		{name: "Linux", host: "server2022", mods: mods{linux}, options: "process", want: ModeHyperV, by: "spec.linux", over: []string{"option isolation", "host edition"}},
+		{name: "policy and Linux agree", host: "server2022", mods: mods{linux}, policy: node.Policy{RequireHyperV: true},
+			want: ModeHyperV, by: "node policy require_hyperv", over: []string{"host edition"}},
 		{name: "policy over options", host: "server2022", options: "process", policy: node.Policy{RequireHyperV: true},
 			want: ModeHyperV, by: "node policy require_hyperv", over: []string{"option isolation", "host edition"}},
 		{name: "policy over auto", host: "server2022", mods: mods{annotate(annIsolation, "auto")}, policy: node.Policy{RequireHyperVNamespaces: []string{"k8s*"}},

@@ -78,10 +78,20 @@ func (d *decision) checkRole() error {
 	case pod != nil && pod.SandboxID != d.req.SandboxID:
 		return d.refuse(fault.FailedPrecondition, "create the container in its own pod",
 			"it joins pod %s, but this is pod %s", d.req.SandboxID, pod.SandboxID)
+	case pod != nil && pod.Mode == ModeHyperV && (pod.Guest == GuestLinux) != d.req.Linux:
+		return d.refuse(fault.FailedPrecondition, "all containers of a Hyper-V pod run on the kernel of its utility VM",
+			"it is a %s container and the utility VM of pod %s has a %s guest", guestOf(d.req), pod.SandboxID, pod.Guest)
 	case pod != nil && pod.Mode == ModeHyperV && pod.UVM == nil:
 		return fault.New(fault.Internal, "the plan of pod %s is hyperv and has no utility VM", pod.SandboxID)
 	}
 	return nil
+}
+
+func guestOf(r *oci.Request) Guest {
+	if r.Linux {
+		return GuestLinux
+	}
+	return GuestWindows
 }
 
 // checkPlatform holds the platform that runhcs's options name against the spec.
@@ -173,6 +183,30 @@ func (d *decision) checkProcessVersions() error {
 		hint = "use Hyper-V isolation, which takes older images, or " + imageHint(h)
 	}
 	return d.mismatch(fmt.Sprintf("image %s does not fit host %s in process isolation: %s", img, h, v.Rule), hint)
+}
+
+// Mismatch turns HCS's word that the image does not fit into the refusal that
+// Decide would have given, with the versions that were compared: HCS knows what
+// could not be read, and has the last word. err is the service's error.
+func (p *Plan) Mismatch(err error) error {
+	kernel, what := p.Versions.Host, "host"
+	builds := fmt.Sprintf("host %s, image %s", p.Versions.Host, p.Versions.Image)
+	if p.InVM() {
+		kernel, what = p.Versions.UVM, "utility VM"
+		builds = fmt.Sprintf("host %s, utility VM %s, image %s", p.Versions.Host, p.Versions.UVM, p.Versions.Image)
+	}
+	hint := "use an image of the same release as the " + what
+	if kernel.Known() {
+		hint = "use " + imageHint(kernel)
+	}
+	if !p.InVM() {
+		hint += ", or Hyper-V isolation for an older one"
+	}
+	return &fault.Error{
+		Kind: fault.FailedPrecondition, Op: "create", Subject: p.ID,
+		Detail: fmt.Sprintf("HCS says that the image does not fit the %s in %s isolation (%s): %s", what, p.Mode, builds, FitsKernel(what, kernel, p.Versions.Image).Rule),
+		Hint:   hint, Err: err,
+	}
 }
 
 // newerAsked names the input that allows images newer than the host, or is empty.

@@ -84,6 +84,7 @@ func refusals() []refusal {
 		{name: "normal in a HostProcess pod", pod: inPod(hostProcess), kind: state},
 		{name: "HostProcess in an old utility VM", pod: inPod(hyperv), mods: mods(hostProcess), kind: state},
 		{name: "Linux in a Windows pod", pod: inPod(hyperv), mods: mods(linux), kind: state},
+		{name: "Windows in a Linux pod", pod: inPod(linux), kind: state},
 		{name: "image does not fit the pod's VM", host: "server2025", pod: inPod(hyperv), tweak: image(17763), kind: state},
 
 		// Versions.

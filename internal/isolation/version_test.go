@@ -1,6 +1,7 @@
 package isolation
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/host"
 )
 
@@ -83,6 +85,33 @@ func TestFitsKernel(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := FitsKernel("host", v(tc.kernel), v(tc.image)); got.Fit != tc.want || got.Rule == "" {
 				t.Errorf("FitsKernel(%s, %s) = %v %q, want %v with a rule", tc.kernel, tc.image, got.Fit, got.Rule, tc.want)
+			}
+		})
+	}
+}
+
+// HCS's own mismatch error becomes the text that Decide would have given.
+func TestMismatch(t *testing.T) {
+	cause := errors.New("0xc0370101")
+	for _, tc := range []struct {
+		name string
+		plan Plan
+		want string
+	}{
+		{"process", Plan{ID: "c1", Mode: ModeProcess, Versions: Versions{Host: host.Build(20348)}},
+			"create c1: HCS says that the image does not fit the host in process isolation (host 10.0.20348, image unknown): the host's build or the image's is not known, HCS decides: 0xc0370101 (use an image of build 20348 (tag ltsc2022), or Hyper-V isolation for an older one)"},
+		{"hyperv", Plan{ID: "c1", Mode: ModeHyperV, Versions: Versions{Host: host.Build(26100), UVM: host.Build(20348), Image: host.Build(26100)}},
+			"create c1: HCS says that the image does not fit the utility VM in hyperv isolation (host 10.0.26100, utility VM 10.0.20348, image 10.0.26100): a utility VM of build 20348 takes images of build 20348 only: 0xc0370101 (use an image of build 20348 (tag ltsc2022))"},
+		{"nothing known", Plan{ID: "c1", Mode: ModeHyperV},
+			"create c1: HCS says that the image does not fit the utility VM in hyperv isolation (host unknown, utility VM unknown, image unknown): the utility VM's build or the image's is not known, HCS decides: 0xc0370101 (use an image of the same release as the utility VM)"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			err := tc.plan.Mismatch(cause)
+			if diff := cmp.Diff(tc.want, err.Error()); diff != "" {
+				t.Error(diff)
+			}
+			if !errors.Is(err, cause) || !fault.Is(err, fault.FailedPrecondition) {
+				t.Errorf("kind %v", fault.KindOf(err))
 			}
 		})
 	}
