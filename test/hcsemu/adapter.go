@@ -161,15 +161,6 @@ func (x *end) reach(code uint32, err error) {
 	})
 }
 
-func (x *end) reached() bool {
-	select {
-	case <-x.done:
-		return true
-	default:
-		return false
-	}
-}
-
 // hostSystem implements hcs.System.
 type hostSystem struct {
 	c         *Client

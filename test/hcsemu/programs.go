@@ -23,6 +23,7 @@ import (
 //	trap                   prints each control event's name; ends with 42 after CtrlShutdown or CtrlC
 //	size                   prints the console's size now and at each change until its input ends
 //	pause                  waits for a line of input
+//	forever                does nothing until it is ended
 //	whoami, hostname       print the user, the host's name
 //	stderr TEXT            writes TEXT to the standard error
 func standardPrograms() map[string]Program {
@@ -30,6 +31,7 @@ func standardPrograms() map[string]Program {
 		"cmd": runCmd, "ping": runPing, "more": runMore, "cat": runMore, "exit": runExit, "flood": runFlood,
 		"ignore": runIgnore, "trap": runTrap, "size": runSize, "pause": runPause, "whoami": runWhoami,
 		"hostname": runHostname, "stderr": runStderr, "echo": runEcho, "set": runSet, "cd": runCd,
+		"forever": runForever,
 	}
 }
 
@@ -173,6 +175,11 @@ func runIgnore(x *Exec) uint32 {
 			return exitTerminated
 		}
 	}
+}
+
+func runForever(x *Exec) uint32 {
+	<-x.Killed
+	return exitTerminated
 }
 
 func runTrap(x *Exec) uint32 {

@@ -68,17 +68,22 @@ func (b *bench) prepare(path string) string {
 	return volume
 }
 
-// containerDoc is the document of a container on the prepared root, as changed by edits.
-func (b *bench) containerDoc(edits ...func(*schema.ComputeSystem)) string {
-	doc := &schema.ComputeSystem{
+// container is a container on a prepared volume.
+func (b *bench) container(volume string) *schema.ComputeSystem {
+	return &schema.ComputeSystem{
 		Owner: "test", SchemaVersion: schema.V21(), ShouldTerminateOnLastHandleClosed: true,
 		Container: &schema.Container{
 			GuestOS: &schema.GuestOS{HostName: "web-0"},
-			Storage: &schema.Storage{Path: b.volume, Layers: []schema.Layer{
+			Storage: &schema.Storage{Path: volume, Layers: []schema.Layer{
 				{ID: string(nameToGUID("2")), Path: topPath}, {ID: string(nameToGUID("1")), Path: basePath},
 			}},
 		},
 	}
+}
+
+// containerDoc is the document of a container on the prepared root, as changed by edits.
+func (b *bench) containerDoc(edits ...func(*schema.ComputeSystem)) string {
+	doc := b.container(b.volume)
 	for _, edit := range edits {
 		edit(doc)
 	}
