@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
-	"sync"
+	"strconv"
+	"time"
 
 	"github.com/isolrun/isol/test/hcsemu"
 	"github.com/isolrun/isol/test/hcsemu/dll"
@@ -59,67 +59,48 @@ func buildOurs(ctx context.Context, cache string, progress func(string)) (files 
 
 // startEmulator starts the emulator's service and connects to it.
 func (l *Lab) startEmulator(ctx context.Context) error {
+	edition := "client"
+	if l.Windows.Server {
+		edition = "server"
+	}
 	var err error
-	if l.emulator, err = l.startServer(ctx, "emulator", "serving", EmulatorExe, "serve"); err != nil {
+	l.emulator, err = l.startServer(ctx, "emulator", "serving",
+		EmulatorExe, "serve", "--verbose", "--build", strconv.Itoa(l.Windows.Build), "--edition", edition)
+	if err != nil {
 		return err
 	}
 	conn, err := l.Dial(l.ctx, wire.PipeName)
 	if err != nil {
 		return err
 	}
-	if l.admin, err = newAdmin(conn); err != nil {
+	// One process of the lab holds one session: a number that no Windows process has.
+	l.admin, err = wire.NewClient(conn, wire.Hello{Token: 1, PID: 1, DLL: "lab", Exe: "lab"})
+	if err != nil {
 		return errors.Join(fmt.Errorf("lab: connect to the emulator: %w", err), conn.Close())
 	}
 	return nil
 }
 
-// admin is a connection to the emulator for the requests of
-// [service.AdminLedger] and its like, one at a time.
-type admin struct {
-	mu   sync.Mutex
-	conn net.Conn // guarded by mu
-	last uint64   // guarded by mu: the last request's id
-}
-
-// newAdmin introduces itself to the emulator on conn.
-func newAdmin(conn net.Conn) (*admin, error) {
-	a := &admin{conn: conn}
-	hello := wire.Hello{Token: uint64(os.Getpid()) << 32, Role: wire.RoleCalls, DLL: "lab", Exe: "lab"}
-	_, err := a.exchange(hello.Frame())
-	return a, err
-}
-
-// exchange sends a frame and reads its reply.
-func (a *admin) exchange(f *wire.Frame) ([]wire.Value, error) {
-	if err := wire.Write(a.conn, f); err != nil {
-		return nil, err
-	}
-	answer, err := wire.Read(a.conn)
+// ask makes an administration request of the emulator, such as
+// [service.AdminLedger], and decodes its answer if out is not nil.
+func (l *Lab) ask(name, argument string, out any) error {
+	ctx, cancel := context.WithTimeout(l.ctx, 30*time.Second)
+	defer cancel()
+	reply, err := l.admin.Call(ctx, name, wire.String(argument))
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("lab: %s: %w", name, err)
 	}
-	reply, err := wire.ParseReply(answer)
-	if err == nil && reply.Result != 0 {
-		err = &hcsemu.Error{Code: hcsemu.HRESULT(reply.Result), Message: "the emulator refused"}
+	answer := ""
+	if len(reply.Outs) > 0 {
+		answer = reply.Outs[0].Text
 	}
-	return reply.Outs, err
-}
-
-// ask makes an administration request and decodes its answer, if there is one
-// and out is not nil.
-func (a *admin) ask(name, argument string, out any) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.last++
-	request := wire.Request{Call: a.last, Name: name, Args: []wire.Value{wire.String(argument)}}
-	outs, err := a.exchange(request.Frame())
-	if err == nil && out != nil {
-		if len(outs) != 1 {
-			return fmt.Errorf("lab: %s: %d values in the answer, 1 was expected", name, len(outs))
-		}
-		err = json.Unmarshal([]byte(outs[0].Text), out)
+	if int32(reply.Result) < 0 {
+		return fmt.Errorf("lab: %s: 0x%08x %s", name, reply.Result, answer)
 	}
-	if err != nil {
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(answer), out); err != nil {
 		return fmt.Errorf("lab: %s: %w", name, err)
 	}
 	return nil
@@ -128,7 +109,7 @@ func (a *admin) ask(name, argument string, out any) error {
 // Ledger returns what the emulated services have handed out and not had back.
 func (l *Lab) Ledger() (hcsemu.Ledger, error) {
 	var ledger hcsemu.Ledger
-	err := l.admin.ask(service.AdminLedger, "", &ledger)
+	err := l.ask(service.AdminLedger, "", &ledger)
 	return ledger, err
 }
 
@@ -139,7 +120,7 @@ func (l *Lab) Calls(filter hcsemu.CallFilter) ([]hcsemu.Call, error) {
 		return nil, fmt.Errorf("lab: call filter: %w", err)
 	}
 	var calls []hcsemu.Call
-	err = l.admin.ask(service.AdminCalls, string(argument), &calls)
+	err = l.ask(service.AdminCalls, string(argument), &calls)
 	return calls, err
 }
 
@@ -152,26 +133,46 @@ func (l *Lab) Faults(faults ...hcsemu.Fault) error {
 	if err != nil {
 		return fmt.Errorf("lab: fault plan: %w", err)
 	}
-	return l.admin.ask(service.AdminFaults, string(plan), nil)
+	return l.ask(service.AdminFaults, string(plan), nil)
+}
+
+// HostProcess is a row of the emulated machine's process list.
+type HostProcess struct {
+	PID    uint32 `json:"pid"`
+	Parent uint32 `json:"parent"`
+	Name   string `json:"name"` // of its program: "ping.exe"
+}
+
+// Processes lists the processes of the emulated machine, as its kernel has them.
+func (l *Lab) Processes(ctx context.Context) ([]HostProcess, error) {
+	r, err := l.Run(ctx, EmulatorExe, "ps")
+	if err != nil {
+		return nil, err
+	}
+	var processes []HostProcess
+	if err := json.Unmarshal([]byte(r.Stdout), &processes); err != nil {
+		return nil, fmt.Errorf("lab: hcsemu ps: exit %d: %w: %s%s", r.ExitCode, err, r.Stdout, r.Stderr)
+	}
+	return processes, nil
 }
 
 // Hanging returns how many calls a hang of that name holds.
 func (l *Lab) Hanging(name string) (n int, err error) {
-	err = l.admin.ask(service.AdminHanging, name, &n)
+	err = l.ask(service.AdminHanging, name, &n)
 	return n, err
 }
 
 // Release lets the calls go on that a hang of that name holds, and returns how many.
 func (l *Lab) Release(name string) (n int, err error) {
-	err = l.admin.ask(service.AdminRelease, name, &n)
+	err = l.ask(service.AdminRelease, name, &n)
 	return n, err
 }
 
 // Crash ends a compute system as a failure of its kernel does.
-func (l *Lab) Crash(systemID string) error { return l.admin.ask(service.AdminCrash, systemID, nil) }
+func (l *Lab) Crash(systemID string) error { return l.ask(service.AdminCrash, systemID, nil) }
 
 // Disconnect takes the compute service down, until Restore.
-func (l *Lab) Disconnect() error { return l.admin.ask(service.AdminDisconnect, "", nil) }
+func (l *Lab) Disconnect() error { return l.ask(service.AdminDisconnect, "", nil) }
 
 // Restore brings the compute service back after Disconnect.
-func (l *Lab) Restore() error { return l.admin.ask(service.AdminRestore, "", nil) }
+func (l *Lab) Restore() error { return l.ask(service.AdminRestore, "", nil) }

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/isolrun/isol/test/hcsemu/wire"
 	"github.com/isolrun/isol/test/lab/image"
 )
 
@@ -35,7 +36,7 @@ type Lab struct {
 	prefix     prefix
 	guard      *guard
 	emulator   *server
-	admin      *admin // to the emulator
+	admin      *wire.Client // to the emulator
 	containerd *server
 	conn       *grpc.ClientConn // to containerd
 	close      func() error

@@ -1,23 +1,157 @@
 package lab_test
 
 import (
+	"context"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/isolrun/isol/test/hcsemu"
 	"github.com/isolrun/isol/test/lab"
 )
 
-func TestBoot(t *testing.T) {
+const runhcs = "io.containerd.runhcs.v1"
+
+// start boots a lab that ends with the test, which fails if something is left
+// in the ledger then. A failed test shows the logs.
+func start(t *testing.T, cfg lab.Config) *lab.Lab {
+	t.Helper()
 	lab.Require(t)
-	start := time.Now()
-	l, err := lab.Start(t.Context(), lab.Config{Out: t.Output()})
+	cfg.Out = t.Output()
+	began := time.Now()
+	l, err := lab.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Log("start", time.Since(start))
-	defer func() { t.Log(l.Close(), time.Since(start)) }()
-	for _, args := range [][]string{{"version"}, {"images", "ls"}, {"snapshots", "ls"}, {"content", "ls"}} {
-		r, err := l.Ctr(t.Context(), args...)
-		t.Logf("%v %v %s%s", time.Since(start), err, r.Stdout, r.Stderr)
+	t.Logf("up after %s", time.Since(began).Round(time.Millisecond))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(l.Logs())
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// ctr runs ctr and wants it to succeed.
+func ctr(t *testing.T, l *lab.Lab, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	r, err := l.Ctr(ctx, args...)
+	if err != nil || r.ExitCode != 0 {
+		t.Fatalf("ctr %s: exit %d, %v\n%s%s", strings.Join(args, " "), r.ExitCode, err, r.Stdout, r.Stderr)
+	}
+	return r.Stdout
+}
+
+// emptyLedger fails the test if the services had not everything back.
+func emptyLedger(t *testing.T, l *lab.Lab) {
+	t.Helper()
+	ledger, err := l.Ledger()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !ledger.Empty() {
+		t.Errorf("left in the ledger:\n%s", ledger.Leaks())
+	}
+}
+
+// Microsoft's shim, unmodified, is the witness that the emulator answers as
+// Windows does: what it can't run here, ours passing means nothing.
+func TestRunhcs(t *testing.T) {
+	l := start(t, lab.Config{})
+	if out := ctr(t, l, "images", "ls", "-q"); strings.TrimSpace(out) != l.Image() {
+		t.Errorf("images: %q, want %s", out, l.Image())
+	}
+	out := ctr(t, l, "run", "--rm", "--runtime", runhcs, l.Image(), "c1", "cmd", "/c", "echo hi")
+	if strings.TrimSpace(out) != "hi" {
+		t.Errorf("echo printed %q", out)
+	}
+	emptyLedger(t, l)
+
+	r, err := l.Ctr(t.Context(), "run", "--rm", "--runtime", runhcs, l.Image(), "c2", "probe", "exit", "7")
+	if err != nil || r.ExitCode != 7 {
+		t.Errorf("a container that exits with 7: %d, %v: %s", r.ExitCode, err, r.Stderr)
+	}
+	emptyLedger(t, l)
+}
+
+// The half of the isolation walk-through that the lab exists for: one process,
+// the same id in the container and on the host.
+func TestHostSeesContainersProcess(t *testing.T) {
+	l := start(t, lab.Config{})
+	ctr(t, l, "run", "-d", "--runtime", runhcs, l.Image(), "c1", "ping", "-t", "localhost")
+	pids := strings.Fields(ctr(t, l, "task", "ls"))
+	if len(pids) < 5 {
+		t.Fatalf("ctr task ls: %q", pids)
+	}
+	processes, err := l.Processes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, p := range processes {
+		found = found || fmt.Sprint(p.PID) == pids[4] && strings.EqualFold(p.Name, "ping.exe")
+	}
+	if !found {
+		t.Errorf("no ping.exe with pid %s on the host: %v", pids[4], processes)
+	}
+	ctr(t, l, "task", "kill", "-s", "SIGKILL", "c1")
+	ctr(t, l, "task", "delete", "c1")
+	ctr(t, l, "container", "delete", "c1")
+	emptyLedger(t, l)
+}
+
+// containerd's crash must leave shims and containers alone, or tests of
+// reconnecting would test nothing.
+func TestRestartContainerd(t *testing.T) {
+	l := start(t, lab.Config{})
+	ctr(t, l, "run", "-d", "--runtime", runhcs, l.Image(), "c1", "ping", "-t", "localhost")
+	if err := l.RestartContainerd(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if out := ctr(t, l, "task", "ls"); !strings.Contains(out, "RUNNING") {
+		t.Errorf("after a restart of containerd: %q", out)
+	}
+	ctr(t, l, "task", "delete", "-f", "c1")
+	emptyLedger(t, l)
+}
+
+// A fault that is not delivered makes every error test pass.
+func TestFaults(t *testing.T) {
+	l := start(t, lab.Config{})
+	err := l.Faults(hcsemu.Fault{Function: "HcsStartComputeSystem", Action: hcsemu.ActionFail, Code: "0x80370110"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := l.Ctr(t.Context(), "run", "--rm", "--runtime", runhcs, l.Image(), "c1", "cmd", "/c", "echo hi")
+	if err != nil || r.ExitCode == 0 {
+		t.Errorf("start that fails: exit %d, %v", r.ExitCode, err)
+	}
+	calls, err := l.Calls(hcsemu.CallFilter{Function: "HcsStartComputeSystem"})
+	if err != nil || len(calls) != 1 || calls[0].Fault == "" {
+		t.Errorf("the record of the failed call: %+v, %v", calls, err)
+	}
+	if err := l.Faults(); err != nil {
+		t.Fatal(err)
+	}
+	emptyLedger(t, l)
+}
+
+// Each version must be one that containerd and an image agree on.
+func TestVersions(t *testing.T) {
+	for _, w := range lab.Presets() {
+		t.Run(w.Name, func(t *testing.T) {
+			l := start(t, lab.Config{Windows: w})
+			out := ctr(t, l, "run", "--rm", "--runtime", runhcs, l.Image(), "c1", "cmd", "/c", "ver")
+			if !strings.Contains(out, fmt.Sprintf("10.0.%d", w.Build)) {
+				t.Errorf("ver in the container: %q", out)
+			}
+			emptyLedger(t, l)
+		})
 	}
 }
