@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,7 +66,11 @@ func shell(t *testing.T, line string) []string {
 	t.Helper()
 	line, file, redirected := strings.Cut(line, " > ")
 	var stdout, stderr bytes.Buffer
-	if err := run(append([]string{"isolctl"}, strings.Fields(line)...), &stdout, &stderr); err != nil {
+	args := strings.Fields(line)
+	if args[0] == "explain" && !slices.Contains(args, "--host") {
+		args = slices.Insert(args, 1, "--host", defaultHost) // what the page assumes; Windows would probe itself
+	}
+	if err := run(append([]string{"isolctl"}, args...), &stdout, &stderr); err != nil {
 		return append(lines(stdout.String()), "isolctl: "+err.Error(), "exit status 1")
 	}
 	if !redirected {

@@ -61,7 +61,7 @@ func TestWrongCommandLines(t *testing.T) {
 
 // The error is the shim's own, kind included: scripts may ask for it.
 func TestRefusalKeepsItsKind(t *testing.T) {
-	_, err := isolctl(t, "explain", "--image-build", "17763", examples+"plain.json")
+	_, err := isolctl(t, "explain", "--host", "server2022", "--image-build", "17763", examples+"plain.json")
 	var f *fault.Error
 	if !errors.As(err, &f) || f.Kind != fault.FailedPrecondition {
 		t.Errorf("%v", err)
@@ -69,7 +69,7 @@ func TestRefusalKeepsItsKind(t *testing.T) {
 }
 
 func TestExplainJSON(t *testing.T) {
-	out, err := isolctl(t, "explain", "--format", "json", "--image-build", "20348", "--id", "c7", examples+"hyperv.json")
+	out, err := isolctl(t, "explain", "--format", "json", "--host", "server2022", "--image-build", "20348", "--id", "c7", examples+"hyperv.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestConfigContainerd(t *testing.T) {
 
 // The layers that the spec names are read where they exist.
 func TestImageFromLayers(t *testing.T) {
-	out, err := isolctl(t, "explain", examples+"plain.json")
+	out, err := isolctl(t, "explain", "--host", "server2022", examples+"plain.json")
 	if err != nil || !strings.Contains(out, "image       unknown") {
 		t.Errorf("%v\n%s", err, out)
 	}
