@@ -13,9 +13,9 @@ import (
 
 	"github.com/isolrun/isol/internal/isolation"
 	"github.com/isolrun/isol/internal/layers"
-	"github.com/isolrun/isol/internal/layers/layerstest"
 	"github.com/isolrun/isol/internal/oci"
 	"github.com/isolrun/isol/test/hcsemu"
+	"github.com/isolrun/isol/test/hcsemu/layerdriver"
 )
 
 // lab is a pod on an emulated machine.
@@ -28,6 +28,7 @@ type lab struct {
 	events *journalOfEvents
 	bundle string
 	extra  func(*Config)
+	killed func() // called when a fault kills the shim
 }
 
 // scratch is the writable layer of the tests' containers.
@@ -35,7 +36,12 @@ const scratch = `C:\snapshots\3`
 
 func newLab(t *testing.T, options ...func(*Config)) *lab {
 	t.Helper()
-	l := &lab{T: t, emu: hcsemu.New(hcsemu.Config{}), stdio: &clientEnds{open: map[string]*ends{}}, events: &journalOfEvents{}}
+	l := &lab{T: t, stdio: &clientEnds{open: map[string]*ends{}}, events: &journalOfEvents{}}
+	l.emu = hcsemu.New(hcsemu.Config{Kill: func(hcsemu.Caller) {
+		if l.killed != nil {
+			l.killed()
+		}
+	}})
 	t.Cleanup(l.emu.Close)
 	l.bundle = t.TempDir()
 	l.extra = func(c *Config) {
@@ -53,7 +59,7 @@ func (l *lab) shim(pid uint32) {
 	l.client = l.emu.Connect(hcsemu.Caller{PID: pid, Exe: "containerd-shim-isol-v1.exe"})
 	cfg := Config{
 		Owner: "containerd-shim-isol-v1.exe", HostBuild: 20348, Host: hcsemu.HostOn(l.client),
-		Layers: layers.NewStore(layerstest.New(l.client)), Stdio: l.stdio, Events: l.events, Origin: "LAB",
+		Layers: layers.NewStore(layerdriver.New(l.client)), Stdio: l.stdio, Events: l.events, Origin: "LAB",
 	}
 	l.extra(&cfg)
 	p, err := New(cfg)

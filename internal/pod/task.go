@@ -101,13 +101,6 @@ func (p *process) current() state {
 	return p.state
 }
 
-// running returns the process's handle if it runs.
-func (p *process) running() (hcs.Process, bool) {
-	p.task.mu.Lock()
-	defer p.task.mu.Unlock()
-	return p.handle, p.state == stateRunning
-}
-
 // describe returns what outsiders see.
 func (p *process) describe() State {
 	p.task.mu.Lock()

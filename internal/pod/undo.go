@@ -12,7 +12,7 @@ import (
 // the system has ended or ctx has.
 func undoSystem(ctx context.Context, host hcs.Host, id string) (err error) {
 	sys, err := host.Open(ctx, id)
-	if errors.Is(err, hcs.ErrNotFound) {
+	if errors.Is(err, hcs.ErrNotFound) || errors.Is(err, hcs.ErrAlreadyStopped) {
 		return nil
 	}
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package layerstest is the layer driver of an emulated machine, for tests.
+// Package layerdriver is the layer driver of an emulated machine, for tests.
 //
 // It has no state of its own beside the set of scratches that it made, which
 // its mutex guards; every failure is the emulator's.
-package layerstest
+package layerdriver
 
 import (
 	"context"
