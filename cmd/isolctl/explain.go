@@ -90,7 +90,6 @@ func readInput(c *cli.Command, path string) (isolation.Input, error) {
 	if err != nil {
 		return in, err
 	}
-	in.Annotations = spec.Annotations
 	if in.Options, err = readOptions(c.String("options")); err != nil {
 		return in, err
 	}

@@ -51,7 +51,7 @@ func (d *decision) claims() []claim {
 }
 
 func (d *decision) policyClaim() []claim {
-	rule := d.in.Node.HyperVRule(d.in.Namespace, d.in.Annotations)
+	rule := d.in.Node.HyperVRule(d.in.Namespace, d.req.Written)
 	if rule == "" {
 		return nil
 	}
@@ -194,7 +194,7 @@ func (d *decision) contradiction(won, c claim) error {
 	switch won.rank {
 	case rankPolicy:
 		return d.in.Node.Deny(fmt.Sprintf("%s isolation, which %s asks for: hyperv is required", c.said(), c.input),
-			d.in.Node.HyperVRule(d.in.Namespace, d.in.Annotations))
+			d.in.Node.HyperVRule(d.in.Namespace, d.req.Written))
 	case rankPod:
 		return &fault.Error{
 			Kind: fault.FailedPrecondition, Op: op, Subject: d.in.ID,

@@ -1,7 +1,6 @@
 package isolation
 
 import (
-	"maps"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -90,7 +89,7 @@ func inputOf(t testing.TB, preset string, mods ...func(*specs.Spec)) Input {
 		t.Fatalf("parse spec: %v", err)
 	}
 	return Input{
-		ID: "c1", Request: req, Annotations: maps.Clone(spec.Annotations), Host: h,
+		ID: "c1", Request: req, Host: h,
 		Image: Image{OS: h.Version, UVM: h.Version, UVMSource: "the image"},
 	}
 }

@@ -15,13 +15,10 @@ type Input struct {
 	ID        string // the container's id
 	Namespace string // containerd's namespace, for the node's policy; may be empty
 	Request   *oci.Request
-	// Annotations are the spec's annotations as they are, for the node's policy
-	// only: an operator may name any annotation there. All else is in Request.
-	Annotations map[string]string
-	Options     options.Options
-	Node        node.Config
-	Host        host.Facts
-	Image       Image
+	Options   options.Options
+	Node      node.Config
+	Host      host.Facts
+	Image     Image
 	// Pod is the plan of the pod that a container joins: Request.Role is
 	// RoleWorkload exactly when it is not nil.
 	Pod *Plan

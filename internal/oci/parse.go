@@ -3,6 +3,7 @@ package oci
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -21,7 +22,7 @@ func Parse(spec *specs.Spec, defaults map[string]string) (*Request, error) {
 		return nil, invalid("windows", "the spec has neither a windows nor a linux section",
 			"a Windows container needs a windows section, a Linux container a linux one")
 	}
-	r := &Request{Linux: spec.Linux != nil}
+	r := &Request{Linux: spec.Linux != nil, Written: maps.Clone(spec.Annotations)}
 	reader := newAnnotationReader(spec)
 	if err := readAnnotations(reader, spec.Annotations, defaults); err != nil {
 		return nil, err

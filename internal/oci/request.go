@@ -59,6 +59,9 @@ type Request struct {
 
 	// Annotations holds every annotation of the table that was given, parsed.
 	Annotations Values
+	// Written holds every annotation as it is written, those of others too. It
+	// is for the node's policy, which may name any of them.
+	Written map[string]string
 	// Asks lists what Windows containers do not have and the spec asks for.
 	Asks []Ask
 	// Notes tells what was read in another way than it was written.

@@ -73,7 +73,6 @@ func (r *Reader) Admit(req Request) (pod.CreateTask, error) {
 	if err != nil {
 		return pod.CreateTask{}, err
 	}
-	in.Annotations = spec.Annotations
 	if in.Request, err = oci.Parse(spec, opts.DefaultAnnotations); err != nil {
 		return pod.CreateTask{}, err
 	}
