@@ -1,7 +1,7 @@
 // bcryptprimitives.dll: what Go programs need under a Wine that lacks it. The
 // Go runtime loads this DLL before anything else of a program runs, for
 // ProcessPrng; so its entry point is also the place to mend what Wine does
-// differently from Windows (named_pipes.c) and to add what it does not have
+// differently from Windows (ntdll.c) and to add what it does not have
 // (hvsock.c).
 #include "compatibility.h"
 #include <ntsecapi.h>
@@ -24,7 +24,7 @@ BOOL WINAPI DllMain(HINSTANCE instance, DWORD reason, void *reserved)
     (void)reserved;
     if (reason == DLL_PROCESS_ATTACH) {
         DisableThreadLibraryCalls(instance);
-        mend_named_pipes();
+        mend_ntdll();
         add_hvsock();
     }
     return TRUE;

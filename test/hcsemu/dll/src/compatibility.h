@@ -6,9 +6,8 @@
 #define _WIN32_WINNT 0x0A00
 #include <windows.h>
 
-// mend_named_pipes makes a pipe instance without read and write access refuse
-// clients, as Windows does.
-void mend_named_pipes(void);
+// mend_ntdll makes functions of ntdll.dll that Go programs use answer as on Windows.
+void mend_ntdll(void);
 
 // add_hvsock gives the process Hyper-V sockets, if the environment names a
 // folder for them (ISOL_HVSOCK_DIR).

@@ -1,9 +1,13 @@
-// The first instance of a named pipe. go-winio's ListenPipe creates it with
-// SYNCHRONIZE access only, to reserve the name: on Windows such an instance
-// takes no client. Wine 8.0 hands it the first client, which then waits for ever.
+// Where Wine's ntdll.dll differs from Windows in what Go programs rely on.
 #include "compatibility.h"
 #include "export_table.h"
 #include <winternl.h>
+
+// ---- the first instance of a named pipe
+
+// go-winio's ListenPipe creates it with
+// SYNCHRONIZE access only, to reserve the name: on Windows such an instance
+// takes no client. Wine 8.0 hands it the first client, which then waits for ever.
 
 typedef NTSTATUS(NTAPI *create_function)(HANDLE *, ULONG, OBJECT_ATTRIBUTES *, IO_STATUS_BLOCK *, ULONG, ULONG, ULONG,
                                          ULONG, ULONG, ULONG, ULONG, ULONG, ULONG, LARGE_INTEGER *);
@@ -33,8 +37,27 @@ static NTSTATUS NTAPI create_named_pipe(HANDLE *handle, ULONG access, OBJECT_ATT
     return result;
 }
 
-void mend_named_pipes(void)
+// ---- information classes of files
+
+typedef NTSTATUS(NTAPI *set_information_function)(HANDLE, IO_STATUS_BLOCK *, void *, ULONG, ULONG);
+
+static set_information_function set_information_original;
+
+// Windows answers a class that it does not know with STATUS_INVALID_INFO_CLASS,
+// Wine 8.0 with STATUS_NOT_IMPLEMENTED. Go's os.RemoveAll asks for POSIX
+// deletion (class 64) and takes the older way only if told the former.
+static NTSTATUS NTAPI set_information(HANDLE file, IO_STATUS_BLOCK *status, void *data, ULONG size, ULONG class)
 {
-    create_original = (create_function)replace_export(GetModuleHandleW(L"ntdll.dll"), "NtCreateNamedPipeFile",
-                                                      (void *)create_named_pipe);
+    const NTSTATUS not_implemented = (NTSTATUS)0xC0000002, invalid_class = (NTSTATUS)0xC0000003;
+    NTSTATUS result = set_information_original(file, status, data, size, class);
+    return result == not_implemented ? invalid_class : result;
+}
+
+void mend_ntdll(void)
+{
+    HMODULE ntdll = GetModuleHandleW(L"ntdll.dll");
+    create_original =
+        (create_function)replace_export(ntdll, "NtCreateNamedPipeFile", (void *)create_named_pipe);
+    set_information_original =
+        (set_information_function)replace_export(ntdll, "NtSetInformationFile", (void *)set_information);
 }
