@@ -29,10 +29,10 @@ import (
 	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/host"
 	"github.com/isolrun/isol/internal/layers"
-	"github.com/isolrun/isol/internal/layers/layerstest"
 	"github.com/isolrun/isol/internal/shim/launch"
 	"github.com/isolrun/isol/internal/stdio"
 	"github.com/isolrun/isol/test/hcsemu"
+	"github.com/isolrun/isol/test/hcsemu/layerdriver"
 )
 
 // The layers of the tests' containers.
@@ -74,7 +74,7 @@ func newLab(t *testing.T, opts ...labOption) *lab {
 	l.ctrd = newContainerd(t)
 	m := Machine{
 		Host:   func() (hcs.Host, error) { return hcsemu.HostOn(client), nil },
-		Layers: func() layers.Store { return layers.NewStore(layerstest.New(client)) },
+		Layers: func() layers.Store { return layers.NewStore(layerdriver.New(client)) },
 		Probe: func() (host.Facts, error) {
 			facts, _ := host.Preset("server2022")
 			return facts, nil

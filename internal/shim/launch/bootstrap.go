@@ -75,7 +75,8 @@ func Bootstrap(stdin []byte, f Flags, getenv func(string) string) (params *boota
 		return params, true, nil
 	}
 	var options anypb.Any
-	if err := proto.Unmarshal(stdin, &options); err != nil || options.TypeUrl == "" {
+	err = proto.Unmarshal(stdin, &options)
+	if err != nil || options.TypeUrl == "" || len(options.ProtoReflect().GetUnknown()) > 0 {
 		return nil, true, invalid("stdin of start holds neither BootstrapParams for %s/%s nor runtime options as Any: %s",
 			f.Namespace, f.ID, reason(err))
 	}
@@ -87,7 +88,7 @@ func Bootstrap(stdin []byte, f Flags, getenv func(string) string) (params *boota
 
 func reason(err error) string {
 	if err == nil {
-		return "an Any without a type"
+		return "an Any without a type, or the parameters of another task"
 	}
 	return err.Error()
 }
