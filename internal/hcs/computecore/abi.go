@@ -37,13 +37,3 @@ const (
 	eventProcessExited     eventType = 0x00010000
 	eventServiceDisconnect eventType = 0x02000000
 )
-
-const (
-	// eventOptionNone is HcsEventOptionNone
-	// (https://learn.microsoft.com/virtualization/api/hcs/reference/hcs_event_options).
-	eventOptionNone uint32 = 0
-
-	// genericAll is GENERIC_ALL, the one access that HcsOpenComputeSystem takes
-	// (https://learn.microsoft.com/virtualization/api/hcs/reference/hcsopencomputesystem).
-	genericAll uint32 = 0x10000000
-)

@@ -10,6 +10,16 @@ import (
 	"golang.org/x/sys/windows"
 )
 
+const (
+	// eventOptionNone is HcsEventOptionNone
+	// (https://learn.microsoft.com/virtualization/api/hcs/reference/hcs_event_options).
+	eventOptionNone uint32 = 0
+
+	// genericAll is GENERIC_ALL, the one access that HcsOpenComputeSystem takes
+	// (https://learn.microsoft.com/virtualization/api/hcs/reference/hcsopencomputesystem).
+	genericAll uint32 = 0x10000000
+)
+
 // library is computecore.dll in the system directory.
 type library struct {
 	callback uintptr // the one C function for events

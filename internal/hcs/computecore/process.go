@@ -257,10 +257,15 @@ func (p *process) Signal(ctx context.Context, sig schema.Signal) (bool, error) {
 // that handle and no event is wanted of it, so unlike runhcs no callback is set
 // and no properties are read.
 func (p *process) Kill(ctx context.Context) (bool, error) {
+	const name = "HcsTerminateProcess"
 	if p.exited() {
 		return false, nil
 	}
-	_, err := await(ctx, "HcsTerminateProcess", p.id, func() (struct{}, error) {
+	_, err := await(ctx, name, p.id, func() (struct{}, error) {
+		if _, err := p.ref.use(); err != nil {
+			return struct{}{}, failure(name, p.id, err, "")
+		}
+		defer p.ref.done()
 		return struct{}{}, p.kill(ctx)
 	}, nil)
 	// A process that is already being terminated answers "access denied":

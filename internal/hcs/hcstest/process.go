@@ -69,19 +69,22 @@ func output(t *testing.T, b *bench) {
 func input(t *testing.T, b *bench) {
 	s := b.running(t)
 	p := b.exec(t, s, b.Commands.Cat, func(p *schema.ProcessParameters) { p.CreateStdInPipe = true })
-	if _, err := io.WriteString(p.Stdin(), "first\n"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(p.Stdin(), "second\n"); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 { // the second finds the input ended
-		if err := p.CloseStdin(b.ctx); err != nil {
-			t.Errorf("close stdin: %v", err)
+	written := make(chan error, 1)
+	go func() { // beside the reader: a pipe need not hold what nobody reads
+		_, err := io.WriteString(p.Stdin(), "first\n")
+		if err == nil {
+			_, err = io.WriteString(p.Stdin(), "second\n")
 		}
-	}
+		for range 2 { // the second finds the input ended
+			err = errors.Join(err, p.CloseStdin(b.ctx))
+		}
+		written <- err
+	}()
 	if got := strings.ReplaceAll(readAll(t, p.Stdout()), "\r", ""); got != "first\nsecond" {
 		t.Errorf("stdout %q", got)
+	}
+	if err := <-written; err != nil {
+		t.Errorf("write and close stdin: %v", err)
 	}
 	if code := b.exitCode(t, p); code != 0 {
 		t.Errorf("exit code %d", code)
