@@ -107,7 +107,8 @@ type Compute interface {
 	Exit() error
 
 	// Close gives up the handle. With ShouldTerminateOnLastHandleClosed in its
-	// document the system is terminated when the last handle goes.
+	// document the system is terminated when the last handle goes. If the
+	// system has not exited by then, Done is closed and Exit says ErrClosed.
 	Close() error
 }
 
@@ -156,5 +157,7 @@ type Process interface {
 	ExitCode() (uint32, error)
 
 	// Close gives up the handle and the streams. It does not end the process.
+	// If the process has not exited by then, Done is closed and ExitCode says
+	// ErrClosed.
 	Close() error
 }

@@ -78,7 +78,13 @@ const (
 )
 
 func (PropertyType) values() []value {
-	return slices.Concat(from(17763, PropertyMemory, PropertyGuestMemory, PropertyStatistics, PropertyProcessList, PropertyTerminateOnLastHandleClosed, PropertySharedMemoryRegion, PropertyGuestConnection), from(19041, PropertyICHeartbeatStatus))
+	return slices.Concat(
+		from(
+			17763, PropertyMemory, PropertyGuestMemory, PropertyStatistics, PropertyProcessList,
+			PropertyTerminateOnLastHandleClosed, PropertySharedMemoryRegion, PropertyGuestConnection,
+		),
+		from(19041, PropertyICHeartbeatStatus),
+	)
 }
 
 // ServicePropertyType is a property of the service.
@@ -99,7 +105,12 @@ const (
 )
 
 func (ServicePropertyType) values() []value {
-	return from(17763, ServicePropertyBasic, ServicePropertyMemory, ServicePropertyCPUGroup, ServicePropertyProcessorTopology, ServicePropertyCacheAllocation, ServicePropertyCacheMonitoring, ServicePropertyContainerCredentialGuard, ServicePropertyQoSCapabilities, ServicePropertyMemoryBwAllocation, ServicePropertyUndefined)
+	return from(
+		17763, ServicePropertyBasic, ServicePropertyMemory, ServicePropertyCPUGroup,
+		ServicePropertyProcessorTopology, ServicePropertyCacheAllocation, ServicePropertyCacheMonitoring,
+		ServicePropertyContainerCredentialGuard, ServicePropertyQoSCapabilities, ServicePropertyMemoryBwAllocation,
+		ServicePropertyUndefined,
+	)
 }
 
 // RequestType says what to do with a resource.
@@ -234,7 +245,10 @@ const (
 )
 
 func (RegistryValueType) values() []value {
-	return from(17763, RegistryNone, RegistryString, RegistryExpandedString, RegistryMultiString, RegistryBinary, RegistryDWord, RegistryQWord, RegistryCustomType)
+	return from(
+		17763, RegistryNone, RegistryString, RegistryExpandedString, RegistryMultiString, RegistryBinary,
+		RegistryDWord, RegistryQWord, RegistryCustomType,
+	)
 }
 
 // DeviceType says how a device is named.
