@@ -11,12 +11,12 @@
 // A process of a task (its init, or an exec) goes through these. The whole
 // table, with every refusal, is in states.go; [Status] is what outsiders see.
 //
-//	           created            start            started          exit            drained
-//	Creating ──────────▶ Created ───────▶ Starting ───────▶ Running ──────▶ Exiting ────────▶ Stopped
-//	   │                    │ kill, delete    │ failed                                           │ delete
-//	   │ failed             ▼                 ▼                                                  ▼
-//	   │                 Exiting           Exiting                                            Deleted
-//	   └────────────────────────────────────────────────────────────────────────────────────────▲
+//	          created         start           started         ended          drained          delete
+//	Creating ────────▶ Created ──────▶ Starting ──────▶ Running ──────▶ Exiting ──────▶ Stopped ──────▶ Deleting
+//	   │                  │               │                               ▲                ▲               │  │
+//	   │ failed           │ kill, delete  │ failed                        │                └── not released ┘  │
+//	   │                  └───────────────┴───────────────────────────────┘                                    │
+//	   └──────────────────────────────────────▶ Deleted ◀──────────────────────────────────────────────────────┘
 //
 // Exiting is the time between the end of the process and the moment its output
 // has reached the client; for an init also the shutdown of the container and
