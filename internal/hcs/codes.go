@@ -140,35 +140,6 @@ func CodeName(hresult uint32) string {
 	return c.name
 }
 
-// CodeOf returns an HRESULT that stands for err, for those who play the
-// service: the first of the table with its Err value, and E_FAIL for what is in
-// no table. CodeOf(nil) is 0.
-func CodeOf(err error) uint32 {
-	if err == nil {
-		return 0
-	}
-	var e *Error
-	if errors.As(err, &e) && e.Code != 0 {
-		return e.Code
-	}
-	preferred := []code{
-		{0x80370106, "", ErrUnexpectedExit}, // before TERMINATED_DURING_START
-		{0x8037011E, "", ErrDisconnected},
-		{0x80370105, "", ErrInvalidState},
-		{0x80070032, "", ErrNotSupported},
-		{0x80370118, "", ErrTimeout},
-		{0x80004005, "", ErrUnknown},
-	}
-	for _, table := range [][]code{preferred, codes} {
-		for _, c := range table {
-			if errors.Is(err, c.err) {
-				return c.hresult
-			}
-		}
-	}
-	return 0x80004005
-}
-
 // Hint says what a person can do about err, or nothing.
 func Hint(err error) string {
 	for _, h := range hints {

@@ -3,7 +3,7 @@ package hcs
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,22 +69,16 @@ func TestCodesHaveOneRowEach(t *testing.T) {
 	}
 }
 
-// Every Err value must have a kind, or its callers answer Unknown; and a code
-// of its own where the service can say it, or the emulator cannot.
+// Every Err value must have a kind, or its callers answer UNKNOWN; and a code,
+// or the adapter never says it.
 func TestEveryValueHasKindAndCode(t *testing.T) {
 	for _, k := range kinds {
 		if k.err != ErrUnknown && fault.KindOf(&Error{Err: k.err}) != k.kind {
 			t.Errorf("%v: kind %v, want %v", k.err, fault.KindOf(&Error{Err: k.err}), k.kind)
 		}
-		if got := Classify(CodeOf(fmt.Errorf("wrapped: %w", k.err))); got != k.err {
-			t.Errorf("%v: its code 0x%08x means %v", k.err, CodeOf(k.err), got)
+		if !slices.ContainsFunc(codes, func(c code) bool { return c.err == k.err }) {
+			t.Errorf("%v: no code means it", k.err)
 		}
-	}
-	if CodeOf(nil) != 0 || CodeOf(errors.New("other")) != 0x80004005 {
-		t.Error("CodeOf: nil must be S_OK and a stranger E_FAIL")
-	}
-	if got := CodeOf(NewError("op", "id", 0x80370115, "")); got != 0x80370115 {
-		t.Errorf("CodeOf kept 0x%08x, not the error's own code", got)
 	}
 }
 

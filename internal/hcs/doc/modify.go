@@ -23,12 +23,3 @@ func Processor(p isolation.Processor) (*schema.ModificationRequest, error) {
 		ResourcePath: schema.PathContainerProcessor, RequestType: schema.RequestUpdate, Settings: settings,
 	}, nil
 }
-
-// AddDirectory returns the change that makes a directory of the host visible in
-// a running container.
-func AddDirectory(m isolation.Mount) *schema.ModificationRequest {
-	return &schema.ModificationRequest{
-		ResourcePath: schema.PathContainerDirectories, RequestType: schema.RequestAdd,
-		Settings: &schema.MappedDirectory{HostPath: m.Source, ContainerPath: m.Destination, ReadOnly: m.ReadOnly},
-	}
-}
