@@ -247,23 +247,23 @@ func subscribe(c *call, a *wire.Args) work {
 	}
 }
 
-// keepSubscription remembers how to end a subscription. A handle that already
-// has one keeps the first.
+// keepSubscription remembers how to end a subscription. The front sees to it
+// that a handle has one at a time; what is left of an earlier one goes.
 func (l *link) keepSubscription(number uint64, cancel func()) error {
 	l.mu.Lock()
-	ended, taken := l.cancels == nil, l.cancels[number] != nil
-	if !ended && !taken {
+	old, ended := l.cancels[number], l.cancels == nil
+	if !ended {
 		l.cancels[number] = cancel
 	}
 	l.mu.Unlock()
-	if !ended && !taken {
-		return nil
-	}
-	cancel()
 	if ended {
+		cancel()
 		return hcsemu.EServiceDisconnect
 	}
-	return hcsemu.ECallbackAlreadySet
+	if old != nil {
+		old()
+	}
+	return nil
 }
 
 // infinite is INFINITE of the Windows headers.

@@ -39,7 +39,7 @@ func query(name string, args []string, out io.Writer, dial dialer) error {
 	case "restore":
 		return simple(name, args, 0, out, service.AdminRestore, ask)
 	case "stop":
-		return simple(name, args, 0, out, service.AdminStop, ask)
+		return stop(ctx, args, dial)
 	case "crash":
 		return simple(name, args, 1, out, service.AdminCrash, ask)
 	case "release":
@@ -48,6 +48,29 @@ func query(name string, args []string, out io.Writer, dial dialer) error {
 		return simple(name, args, 1, out, service.AdminHanging, ask)
 	}
 	return fmt.Errorf("there is no command %q", name)
+}
+
+// stop ends the service and returns when it has gone.
+func stop(ctx context.Context, args []string, dial dialer) error {
+	if err := parse(newFlags("stop"), args, 0); err != nil {
+		return err
+	}
+	// The connection may end before the answer.
+	if _, err := ask(ctx, dial, service.AdminStop, ""); err != nil && !errors.Is(err, wire.ErrLost) {
+		return err
+	}
+	for {
+		conn, err := dial(ctx)
+		if err != nil {
+			return context.Cause(ctx)
+		}
+		_ = conn.Close() // nothing was said on it
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 type asker func(function, argument string) (string, error)

@@ -56,6 +56,7 @@ static int(WSAAPI *bind_original)(SOCKET, const struct sockaddr *, int);
 static int(WSAAPI *listen_original)(SOCKET, int);
 static int(WSAAPI *connect_original)(SOCKET, const struct sockaddr *, int);
 static int(WSAAPI *close_original)(SOCKET);
+static BOOL(WINAPI *close_handle_original)(HANDLE);
 static int(WSAAPI *ioctl_original)(SOCKET, DWORD, void *, DWORD, void *, DWORD, DWORD *, WSAOVERLAPPED *,
                                    LPWSAOVERLAPPED_COMPLETION_ROUTINE);
 static int(WSAAPI *getsockname_original)(SOCKET, struct sockaddr *, int *);
@@ -164,6 +165,11 @@ static struct bound *find_bound(SOCKET s)
 
 static void forget(SOCKET s)
 {
+    AcquireSRWLockShared(&hvsock.lock);
+    BOOL known = find_bound(s) != NULL;
+    ReleaseSRWLockShared(&hvsock.lock);
+    if (!known)
+        return;
     AcquireSRWLockExclusive(&hvsock.lock);
     for (struct bound **at = &hvsock.bound; *at; at = &(*at)->next) {
         struct bound *b = *at;
@@ -278,6 +284,13 @@ static int WSAAPI hv_close(SOCKET s)
     return close_original(s);
 }
 
+// go-winio closes its sockets as handles.
+static BOOL WINAPI hv_close_handle(HANDLE handle)
+{
+    forget((SOCKET)handle);
+    return close_handle_original(handle);
+}
+
 void add_hvsock(void)
 {
     if (!GetEnvironmentVariableW(L"ISOL_HVSOCK_DIR", hvsock.folder, MAX_PATH - 120))
@@ -299,9 +312,12 @@ void add_hvsock(void)
         {"connect", (void *)hv_connect, (void **)&connect_original},
         {"closesocket", (void *)hv_close, (void **)&close_original},
         {"WSAIoctl", (void *)hv_ioctl, (void **)&ioctl_original},
+        {"CloseHandle", (void *)hv_close_handle, (void **)&close_handle_original},
     };
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        *functions[i].original = (void *)GetProcAddress(ws2, functions[i].name);
-        replace_export(ws2, functions[i].name, functions[i].replacement);
+    const size_t count = sizeof functions / sizeof functions[0];
+    for (size_t i = 0; i < count; i++) {
+        HMODULE module = i == count - 1 ? GetModuleHandleW(L"kernel32.dll") : ws2;
+        *functions[i].original = (void *)GetProcAddress(module, functions[i].name);
+        replace_export(module, functions[i].name, functions[i].replacement);
     }
 }
