@@ -67,13 +67,15 @@ type output struct {
 	writing  atomic.Bool   // waiting for the reader, not for the process
 	draining atomic.Bool   // write in small pieces, so that a slow reader shows as progress
 	done     chan struct{} // closed when the relay has ended
+	pipe     *pipeSink     // the sink, if it is a pipe that can be dialled again
 }
 
 // drainPiece is how much is written at once while somebody waits for the end.
 const drainPiece = 4 << 10
 
 func newOutput(name string, to io.WriteCloser, log *slog.Logger) *output {
-	return &output{name: name, sink: to, log: log.With("stream", name), done: make(chan struct{})}
+	pipe, _ := to.(*pipeSink)
+	return &output{name: name, sink: to, pipe: pipe, log: log.With("stream", name), done: make(chan struct{})}
 }
 
 // relay copies until the end of r. When the sink fails for good the rest is
@@ -145,7 +147,7 @@ func (s *Streams) drain(ctx context.Context, quiet time.Duration) error {
 	clocks := [2]clock{{since: now}, {since: now}}
 	for _, out := range s.outputs {
 		if out != nil {
-			out.draining.Store(true)
+			out.expectEnd()
 		}
 	}
 	for {
@@ -183,6 +185,14 @@ func (c *clock) still(count uint64, now time.Time) time.Duration {
 	return now.Sub(c.since)
 }
 
+// expectEnd prepares the relay for somebody who waits for its end.
+func (o *output) expectEnd() {
+	o.draining.Store(true)
+	if o.pipe != nil {
+		o.pipe.hurryOnce.Do(func() { close(o.pipe.hurry) })
+	}
+}
+
 func (o *output) ended() bool {
 	select {
 	case <-o.done:
@@ -195,6 +205,10 @@ func (o *output) ended() bool {
 // overdue returns an error if the output has stood still for too long.
 func (o *output) overdue(writing bool, still, quiet time.Duration) error {
 	switch {
+	case writing && o.pipe != nil && o.pipe.lost.Load():
+		if still >= LostLimit {
+			return fault.New(fault.DeadlineExceeded, "%s: its reader has gone and did not come back within %v", o.name, LostLimit)
+		}
 	case writing && still >= StallLimit:
 		return fault.New(fault.DeadlineExceeded, "%s: its reader took nothing for %v", o.name, StallLimit)
 	case !writing && still >= quiet:
@@ -212,6 +226,10 @@ type pipeSink struct {
 	path    string
 	timeout time.Duration
 	log     *slog.Logger
+
+	lost      atomic.Bool   // the reader has gone
+	hurry     chan struct{} // closed when somebody waits for the end: dial often
+	hurryOnce sync.Once
 
 	mu     sync.Mutex
 	conn   net.Conn // guarded by mu
@@ -238,9 +256,11 @@ func (s *pipeSink) Write(p []byte) (int, error) {
 			return done, err
 		}
 		s.log.Warn("lost the reader of an output, dialling it again", "pipe", s.path, "error", err)
+		s.lost.Store(true)
 		if err := s.redial(conn); err != nil {
 			return done, err
 		}
+		s.lost.Store(false)
 		s.log.Info("found the reader of an output again", "pipe", s.path)
 	}
 }
@@ -270,6 +290,7 @@ func (s *pipeSink) redial(old net.Conn) error {
 			fmt.Errorf("nobody served %s for %v", s.path, s.timeout))
 		defer cancel()
 	}
+	hurry := s.hurry
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		conn, err := s.sys.Dial(ctx, s.path)
 		if err == nil {
@@ -278,6 +299,8 @@ func (s *pipeSink) redial(old net.Conn) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-hurry:
+			hurry, pause = nil, firstPause/2 // doubled above
 		case <-time.After(pause/2 + rand.N(pause)): // 0.5 to 1.5 of the pause
 		}
 	}

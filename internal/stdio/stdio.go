@@ -28,8 +28,8 @@
 // After the process has exited its output is relayed until its end, and no flat
 // deadline cuts it: as long as bytes move, [Streams.Drain] waits. It gives up
 // when nothing has moved for [IdleLimit] while waiting for the process (a
-// grandchild may hold the pipe for ever) or [StallLimit] while waiting for the
-// reader.
+// grandchild may hold the pipe for ever), [StallLimit] while waiting for the
+// reader, or [LostLimit] while the reader has gone.
 //
 // # Concurrency
 //
@@ -57,6 +57,10 @@ const (
 	// StallLimit is how long a reader may take nothing while an exited
 	// process's output waits for it.
 	StallLimit = 10 * time.Second
+	// LostLimit is how long an exited process's output waits for a reader that
+	// has gone: long enough for one that is just coming back, short enough for
+	// the end of a container whose client will not (ctr run -d).
+	LostLimit = 2 * time.Second
 	// DialLimit bounds the first dial of a pipe. The client serves its pipes
 	// before it asks for the task, so a dial only waits if the pipe is busy.
 	DialLimit = 10 * time.Second
@@ -163,7 +167,7 @@ func (s *Streams) connect(ctx context.Context, sys System, p plan) error {
 			return err
 		}
 		s.outputs[i] = newOutput(outputNames[i], &pipeSink{
-			ctx: s.ctx, sys: sys, path: path, conn: c, timeout: s.cfg.RetryTimeout, log: s.log,
+			ctx: s.ctx, sys: sys, path: path, conn: c, timeout: s.cfg.RetryTimeout, log: s.log, hurry: make(chan struct{}),
 		}, s.log)
 	}
 	return nil

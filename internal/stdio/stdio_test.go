@@ -141,9 +141,7 @@ func TestOutputIsThrownAwayAfterTheRetryTimeout(t *testing.T) {
 		_ = l.Close()
 		start := time.Now()
 		s.Relay(nil, strings.NewReader(strings.Repeat("x", 1<<20)), nil)
-		if err := s.Drain(t.Context(), 0); err != nil {
-			t.Fatal(err)
-		}
+		<-s.outDone
 		if took := time.Since(start); took < 3*time.Second || took > 5*time.Second {
 			t.Errorf("gave up after %v, want 3 s", took)
 		}
@@ -269,6 +267,46 @@ func TestDrain(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The end of a container whose client has gone for good (ctr run -d) must not
+// be held up; one whose client is just coming back must keep its last words,
+// however long the pauses between the dials have grown.
+func TestDrainWithoutAReader(t *testing.T) {
+	for name, back := range map[string]bool{"gone for good": false, "coming back": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sys := newFakeSystem()
+				l := sys.serve(t, outPipe)
+				conn := accept(l)
+				s := open(t, sys, nil, Config{ID: "c1", Stdout: outPipe})
+				_ = (<-conn).Close()
+				_ = l.Close()
+				s.Relay(nil, strings.NewReader("last words"), nil)
+				time.Sleep(time.Hour)
+				start := time.Now()
+				var got <-chan string
+				if back {
+					got = readNext(accept(sys.serve(t, outPipe)))
+				}
+				err := s.Drain(t.Context(), 0)
+				took := time.Since(start)
+				if back && (err != nil || took > time.Second || <-got != "last words") {
+					t.Errorf("coming back: %v after %v", err, took)
+				}
+				if !back && (!fault.Is(err, fault.DeadlineExceeded) || took < LostLimit || took > LostLimit+time.Second) {
+					t.Errorf("gone: %v after %v", err, took)
+				}
+				_ = s.Close()
+			})
+		})
+	}
+}
+
+func readNext(conn <-chan net.Conn) <-chan string {
+	ch := make(chan string, 1)
+	go func() { ch <- <-readAll(<-conn) }()
+	return ch
 }
 
 // A drain that the caller gives up, or that the close overtakes, must end.
