@@ -25,24 +25,24 @@ const (
 	ContainerdPipe = `\\.\pipe\containerd-containerd`
 	// ProgramFolder holds containerd.exe, ctr.exe and the shims.
 	ProgramFolder = `C:\Program Files\containerd`
+	// CtrExe is containerd's command line.
+	CtrExe = ProgramFolder + `\ctr.exe`
 	// RootFolder and StateFolder are containerd's.
 	RootFolder  = `C:\ProgramData\containerd\root`
 	StateFolder = `C:\ProgramData\containerd\state`
 
 	containerdExe = ProgramFolder + `\containerd.exe`
-	ctrExe        = ProgramFolder + `\ctr.exe`
 	configFile    = ProgramFolder + `\config.toml`
 	labFolder     = `C:\lab`
 	pipeExe       = labFolder + `\labpipe.exe`
 )
 
 // containerdConfig is containerd's configuration. The CRI plugin gets a runtime
-// per shim; metrics, tracing and NRI are not needed.
+// per shim.
 func containerdConfig(extra string) string {
 	return `version = 3
 root = '` + RootFolder + `'
 state = '` + StateFolder + `'
-disabled_plugins = ['io.containerd.nri.v1.nri', 'io.containerd.snapshotter.v1.windows-lcow', 'io.containerd.differ.v1.windows-lcow']
 
 [debug]
   level = 'debug'

@@ -147,7 +147,7 @@ func (l *Lab) install(ctx context.Context, cfg Config, p parts, progress func(st
 	}
 	defer release()
 	files[containerdExe] = p.peers.Containerd
-	files[ctrExe] = p.peers.Ctr
+	files[CtrExe] = p.peers.Ctr
 	files[ProgramFolder+`\`+filepath.Base(p.peers.Runhcs)] = p.peers.Runhcs
 	for name, path := range cfg.Shims {
 		files[ProgramFolder+`\`+name] = path

@@ -149,7 +149,7 @@ func (l *Lab) Run(ctx context.Context, args ...string) (Result, error) {
 
 // Ctr runs ctr.exe with these arguments.
 func (l *Lab) Ctr(ctx context.Context, args ...string) (Result, error) {
-	return l.Run(ctx, append([]string{ctrExe}, args...)...)
+	return l.Run(ctx, append([]string{CtrExe}, args...)...)
 }
 
 // Script is a shell script that runs a program in the lab with its own
