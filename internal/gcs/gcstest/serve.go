@@ -64,6 +64,13 @@ func (s *Server) Send(f gcs.Frame) error {
 	return err
 }
 
+// Hold keeps everything that the guest would say until resume is called: its
+// requests are taken, as a hung machine's sockets take them, and none is answered.
+func (s *Server) Hold() (resume func()) {
+	s.mu.Lock()
+	return s.mu.Unlock
+}
+
 // Garbage writes bytes that are no frame.
 func (s *Server) Garbage(b []byte) error {
 	s.mu.Lock()

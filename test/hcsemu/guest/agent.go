@@ -48,6 +48,7 @@ type Agent struct {
 // container is a container of the guest.
 type container struct {
 	id     string
+	system string // the GUID by which hvsockets address it
 	doc    *schema.Container
 	silo   hcsemu.Silo // nil until started
 	layers []string
@@ -286,6 +287,7 @@ func (a *Agent) relay(p *process, to *gcs.RelayServices) error {
 			return fmt.Errorf("%w: stdin: %w", hcsemu.EConnectFailed, err)
 		}
 		go func() {
+			defer conn.Close()
 			io.Copy(std.In, conn) // ends with the process or the host, whichever is first
 			p.run.CloseStdin()
 		}()
@@ -335,6 +337,7 @@ func (a *Agent) wait(body []byte) (any, error) {
 	a.mu.Lock()
 	delete(a.pids, req.ProcessID)
 	a.mu.Unlock()
+	p.run.Close()
 	return &gcs.WaitResponse{ExitCode: p.run.ExitCode()}, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/Microsoft/go-winio/pkg/guid"
 	"github.com/isolrun/isol/internal/gcs"
 	"github.com/isolrun/isol/internal/hcs/schema"
 	"github.com/isolrun/isol/test/hcsemu"
@@ -61,7 +62,11 @@ func (a *Agent) create(body []byte) (any, error) {
 	if n := len(doc.Container.Storage.Layers); n != len(layers)-1 {
 		return nil, fmt.Errorf("%w: %d layers are named, %d are combined", hcsemu.EInvalidLayer, n, len(layers)-1)
 	}
-	a.containers[req.ContainerID] = &container{id: req.ContainerID, doc: doc.Container, layers: layers}
+	system, err := guid.NewV4()
+	if err != nil {
+		return nil, err
+	}
+	a.containers[req.ContainerID] = &container{id: req.ContainerID, system: system.String(), doc: doc.Container, layers: layers}
 	return nil, nil
 }
 
@@ -169,27 +174,53 @@ func (a *Agent) properties(body []byte) (any, error) {
 			return nil, err
 		}
 	}
-	silo, err := a.siloOf(req.ContainerID)
+	props, err := a.propertiesOf(req.ContainerID, query)
 	if err != nil {
 		return nil, err
-	}
-	props := schema.Properties{ID: req.ContainerID, SystemType: schema.SystemContainer, State: schema.StateRunning}
-	for _, t := range query.PropertyTypes {
-		switch t {
-		case schema.PropertyProcessList:
-			props.ProcessList = processList(silo)
-		case schema.PropertyStatistics:
-			props.Statistics = statistics(silo)
-		default:
-			// SystemGUID is asked by hcsshim as a type that no schema has.
-			props.SystemGUID = "b5c1a7e2-5d0b-4f6e-9a37-0c2b8f1d4e60"
-		}
 	}
 	text, err := json.Marshal(props)
 	if err != nil {
 		return nil, err
 	}
 	return &gcs.PropertiesResponse{Properties: string(text)}, nil
+}
+
+// propertySystemGUID is a property that no published schema has and that
+// runhcs relies on: it asks for it between create and start.
+const propertySystemGUID = "SystemGUID"
+
+func (a *Agent) propertiesOf(id string, query *schema.PropertyQuery) (*schema.Properties, error) {
+	props := &schema.Properties{ID: id, SystemType: schema.SystemContainer, State: schema.StateCreated}
+	a.mu.Lock()
+	c := a.containers[id]
+	var silo hcsemu.Silo
+	switch {
+	case id == gcs.NullContainer:
+		silo = a.machine
+	case c != nil:
+		silo, props.SystemGUID = c.silo, c.system
+	default:
+		a.mu.Unlock()
+		return nil, hcsemu.ESystemNotFound
+	}
+	a.mu.Unlock()
+	if silo != nil {
+		props.State = schema.StateRunning
+	}
+	for _, t := range query.PropertyTypes {
+		switch {
+		case t == propertySystemGUID:
+		case silo == nil:
+			return nil, fmt.Errorf("%w: property %s before the start", hcsemu.EInvalidState, t)
+		case t == schema.PropertyProcessList:
+			props.ProcessList = processList(silo)
+		case t == schema.PropertyStatistics:
+			props.Statistics = statistics(silo)
+		default:
+			return nil, fmt.Errorf("%w: property %s", hcsemu.ENotSupported, t)
+		}
+	}
+	return props, nil
 }
 
 const hundredNanoseconds = 100 * time.Nanosecond

@@ -18,6 +18,10 @@ const sharePrefix = `\\?\VMSMB\VSMB-{dcc079ae-60ba-4d07-847c-3493609c0870}\`
 // Hardware is what the host has plugged into the machine. The emulator's side
 // writes it, the agent reads it.
 type Hardware struct {
+	// Seen says where the guest finds a file of the host; nil is for a guest
+	// in the host's own process. It is set before anything else is done.
+	Seen func(host string) string
+
 	mu     sync.Mutex
 	disks  map[int]string    // LUN of controller 0 to disk file; guarded by mu
 	shares map[string]string // name to folder; guarded by mu
@@ -74,10 +78,17 @@ func (h *Hardware) disk(lun int) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("%w: no disk at LUN %d", hcsemu.EElementNotFound, lun)
 	}
-	return file, nil
+	return h.seen(file), nil
 }
 
-// resolve returns the host's path of a guest's path in a share.
+func (h *Hardware) seen(host string) string {
+	if h.Seen == nil {
+		return host
+	}
+	return h.Seen(host)
+}
+
+// resolve returns where the guest finds what it knows by a path in a share.
 func (h *Hardware) resolve(path string) (string, error) {
 	rest, ok := strings.CutPrefix(path, sharePrefix)
 	if !ok {
@@ -90,5 +101,5 @@ func (h *Hardware) resolve(path string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("%w: no share %s", hcsemu.EPathNotFound, name)
 	}
-	return filepath.Join(folder, filepath.FromSlash(strings.ReplaceAll(inside, `\`, "/"))), nil
+	return filepath.Join(h.seen(folder), filepath.FromSlash(strings.ReplaceAll(inside, `\`, "/"))), nil
 }

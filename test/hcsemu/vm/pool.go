@@ -1,0 +1,108 @@
+package vm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Pool is a folder in which guests that wait for a machine are offered, one
+// file each:
+//
+//	<folder>/ready/<name>    waits; the file holds its address
+//	<folder>/taken/<name>    belongs to a machine; gone when the machine is
+//
+// Taking one is a rename, so that of several only one gets it. Any process that
+// sees the folder may use it, under Wine or not.
+type Pool string
+
+// look is how often Take and Gone look again.
+const look = 10 * time.Millisecond
+
+func (p Pool) ready(name string) string { return filepath.Join(string(p), "ready", name) }
+func (p Pool) taken(name string) string { return filepath.Join(string(p), "taken", name) }
+
+// Open makes the folders.
+func (p Pool) Open() error {
+	return errors.Join(os.MkdirAll(p.ready(""), 0o755), os.MkdirAll(p.taken(""), 0o755))
+}
+
+// Offer says that the guest of that name waits at address. Names that begin
+// with a dot are not guests'.
+func (p Pool) Offer(name, address string) error {
+	half := p.ready("." + name)
+	if err := os.WriteFile(half, []byte(address), 0o644); err != nil {
+		return fmt.Errorf("offer guest %s: %w", name, err)
+	}
+	if err := os.Rename(half, p.ready(name)); err != nil {
+		return fmt.Errorf("offer guest %s: %w", name, err)
+	}
+	return nil
+}
+
+// Take waits for a guest and makes it the caller's, who gives it up with Drop.
+func (p Pool) Take(ctx context.Context) (name, address string, err error) {
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for {
+		if name, address, err = p.tryTake(); err != nil || name != "" {
+			return name, address, err
+		}
+		select {
+		case <-ctx.Done():
+			return "", "", fmt.Errorf("no guest is ready in %s: %w", string(p), ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// tryTake returns no name if no guest is ready.
+func (p Pool) tryTake() (name, address string, err error) {
+	entries, err := os.ReadDir(p.ready(""))
+	if err != nil {
+		return "", "", fmt.Errorf("pool of guests: %w", err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		err := os.Rename(p.ready(e.Name()), p.taken(e.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // another was faster
+		}
+		if err != nil {
+			return "", "", fmt.Errorf("take guest %s: %w", e.Name(), err)
+		}
+		content, err := os.ReadFile(p.taken(e.Name()))
+		if err != nil {
+			return "", "", fmt.Errorf("take guest %s: %w", e.Name(), err)
+		}
+		return e.Name(), strings.TrimSpace(string(content)), nil
+	}
+	return "", "", nil
+}
+
+// Drop gives up a guest that Take returned: it is to end. It is idempotent.
+func (p Pool) Drop(name string) error {
+	if err := os.Remove(p.taken(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("drop guest %s: %w", name, err)
+	}
+	return nil
+}
+
+// Waiting says whether the guest of that name is offered, Taken whether it
+// belongs to a machine.
+func (p Pool) Waiting(name string) bool { return isFile(p.ready(name)) }
+
+// Taken says whether the guest of that name belongs to a machine.
+func (p Pool) Taken(name string) bool { return isFile(p.taken(name)) }
+
+func isFile(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
