@@ -2,7 +2,10 @@ package lab_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -79,24 +82,84 @@ func emptyLedger(t *testing.T, l *lab.Lab) {
 	}
 }
 
+// isolShim is our shim, built from the tree.
+func isolShim(t *testing.T) map[string]string {
+	t.Helper()
+	lab.Require(t)
+	cache, err := lab.CacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := lab.BuildIsolShim(t.Context(), cache, func(line string) { t.Log(line) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{lab.IsolShim: path}
+}
+
 // Microsoft's shim, unmodified, is the witness that the emulator answers as
 // Windows does: what it can't run here, ours passing means nothing.
-func TestRunhcs(t *testing.T) {
-	l := start(t, lab.Config{})
+func TestShims(t *testing.T) {
+	l := start(t, lab.Config{Shims: isolShim(t)})
 	if out := ctr(t, l, "images", "ls", "-q"); strings.TrimSpace(out) != l.Image() {
 		t.Errorf("images: %q, want %s", out, l.Image())
 	}
-	out := ctr(t, l, "run", "--rm", "--runtime", runhcs, l.Image(), "c1", "cmd", "/c", "echo hi")
-	if strings.TrimSpace(out) != "hi" {
-		t.Errorf("echo printed %q", out)
-	}
-	emptyLedger(t, l)
+	for _, runtime := range []string{runhcs, "io.containerd.isol.v1"} {
+		t.Run(runtime, func(t *testing.T) {
+			out := ctr(t, l, "run", "--rm", "--runtime", runtime, l.Image(), "c1", "cmd", "/c", "echo hi")
+			if strings.TrimSpace(out) != "hi" {
+				t.Errorf("echo printed %q", out)
+			}
+			emptyLedger(t, l)
 
-	r, err := l.Ctr(t.Context(), "run", "--rm", "--runtime", runhcs, l.Image(), "c2", "probe", "exit", "7")
-	if err != nil || r.ExitCode != 7 {
-		t.Errorf("a container that exits with 7: %d, %v: %s", r.ExitCode, err, r.Stderr)
+			r, err := l.Ctr(t.Context(), "run", "--rm", "--runtime", runtime, l.Image(), "c2", "probe", "exit", "7")
+			if err != nil || r.ExitCode != 7 {
+				t.Errorf("a container that exits with 7: %d, %v: %s", r.ExitCode, err, r.Stderr)
+			}
+			emptyLedger(t, l)
+		})
 	}
-	emptyLedger(t, l)
+}
+
+// Tests that run in parallel, and developers on one machine, must not meet.
+func TestLabsSideBySide(t *testing.T) {
+	a := start(t, lab.Config{Windows: lab.Server2022})
+	b := start(t, lab.Config{Windows: lab.Server2025})
+	for _, l := range []*lab.Lab{a, b} {
+		ctr(t, l, "run", "-d", "--null-io", "--runtime", runhcs, l.Image(), "same-id", "ping", "-t", "localhost")
+	}
+	folder := a.Path(`C:\`)
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the closed lab's folder: %v", err)
+	}
+	if out := ctr(t, b, "task", "ls"); !strings.Contains(out, "RUNNING") {
+		t.Errorf("the other lab's task, after one lab closed: %q", out)
+	}
+}
+
+// A test that is cancelled, or a developer's Ctrl-C, leaves nothing running.
+func TestContextEndsLab(t *testing.T) {
+	lab.Require(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	l, err := lab.Start(ctx, lab.Config{Out: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := l.StartProcess(context.Background(), lab.Command{Args: []string{lab.EmulatorExe, "ping", "--timeout", "1s"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	<-p.Done()
+	if _, err := os.Stat(l.Path(`C:\`)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the lab's folder: %v", err)
+	}
 }
 
 // The half of the isolation walk-through that the lab exists for: one process,
