@@ -31,7 +31,7 @@ const (
 	RootFolder  = `C:\ProgramData\containerd\root`
 	StateFolder = `C:\ProgramData\containerd\state`
 
-	containerdExe = ProgramFolder + `\containerd.exe`
+	ContainerdExe = ProgramFolder + `\containerd.exe`
 	configFile    = ProgramFolder + `\config.toml`
 	labFolder     = `C:\lab`
 	pipeExe       = labFolder + `\labpipe.exe`
@@ -144,7 +144,7 @@ func (s *server) stop() error {
 func (l *Lab) startContainerd(ctx context.Context) error {
 	var err error
 	l.containerd, err = l.startServer(ctx, "containerd", "containerd successfully booted",
-		containerdExe, "--config", configFile)
+		ContainerdExe, "--config", configFile)
 	if err != nil {
 		return err
 	}

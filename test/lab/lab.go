@@ -146,7 +146,7 @@ func (l *Lab) install(ctx context.Context, cfg Config, p parts, progress func(st
 		return err
 	}
 	defer release()
-	files[containerdExe] = p.peers.Containerd
+	files[ContainerdExe] = p.peers.Containerd
 	files[CtrExe] = p.peers.Ctr
 	files[ProgramFolder+`\`+filepath.Base(p.peers.Runhcs)] = p.peers.Runhcs
 	for name, path := range cfg.Shims {
