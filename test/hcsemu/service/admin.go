@@ -3,6 +3,9 @@ package service
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"strings"
+	"time"
 
 	"github.com/isolrun/isol/test/hcsemu"
 	"github.com/isolrun/isol/test/hcsemu/wire"
@@ -24,6 +27,8 @@ const (
 	AdminDisconnect = adminPrefix + "Disconnect" // the compute service goes down
 	AdminRestore    = adminPrefix + "Restore"    // and comes back
 	AdminStop       = adminPrefix + "Stop"       // the emulator ends
+	AdminMachines   = adminPrefix + "Machines"   // → what Machines.List answers
+	AdminMachine    = adminPrefix + "Machine"    // a verb, a space, a system's id → what Machines.Do answers
 )
 
 // adminHandler reads the argument of an administration request.
@@ -53,6 +58,13 @@ func (s *Server) adminHandlers() map[string]adminHandler {
 		AdminDisconnect: answers(func(string) (any, error) { e.DisconnectService(); return nil, nil }),
 		AdminRestore:    answers(func(string) (any, error) { e.RestoreService(); return nil, nil }),
 		AdminStop:       answers(func(string) (any, error) { s.Stop(); return nil, nil }),
+		AdminMachines: answers(func(string) (any, error) {
+			if s.config.Machines == nil {
+				return []any{}, nil
+			}
+			return s.config.Machines.List(), nil
+		}),
+		AdminMachine: answers(s.onMachine),
 	}
 }
 
@@ -72,6 +84,19 @@ func answers(f func(string) (any, error)) adminHandler {
 			return []wire.Value{wire.String(string(b))}, err
 		}, nil
 	}
+}
+
+// machineTimeout bounds what a guest may take to answer.
+const machineTimeout = 10 * time.Second
+
+func (s *Server) onMachine(argument string) (any, error) {
+	verb, id, ok := strings.Cut(argument, " ")
+	if !ok || s.config.Machines == nil {
+		return nil, invalid(errors.New("a verb and the id of a machine that has a guest are needed"))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), machineTimeout)
+	defer cancel()
+	return s.config.Machines.Do(ctx, verb, id)
 }
 
 func invalid(err error) error {

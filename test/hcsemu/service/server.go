@@ -21,10 +21,20 @@ type Exporter interface {
 	Export(pid uint32, stdio hcsemu.Stdio) (in, out, errs uint64, err error)
 }
 
+// Machines are the virtual machines behind the emulator, as a test sees and
+// disturbs them (test/hcsemu/vm). Answers are for JSON.
+type Machines interface {
+	// List describes those that run and those that ran.
+	List() any
+	// Do carries out a verb on a running one.
+	Do(ctx context.Context, verb, id string) (any, error)
+}
+
 // Config is what a Server needs.
 type Config struct {
 	Emulator *hcsemu.Emulator
 	Exporter Exporter
+	Machines Machines // nil: machines have no guests
 	Log      *slog.Logger
 }
 

@@ -97,6 +97,9 @@ type Status struct {
 	Error     string   `json:"error,omitempty"` // of the worker process
 }
 
+// List implements service.Machines with Status.
+func (r *Runner) List() any { return r.Status() }
+
 // Status lists the machines: those that have ended in the order of their ends,
 // then those that run by their ids.
 func (r *Runner) Status() []Status {
@@ -110,22 +113,26 @@ func (r *Runner) Status() []Status {
 	return all
 }
 
-// Do carries out a verb on the running machine with that id. [Left] returns
-// what the guest has left, other verbs nothing.
-func (r *Runner) Do(ctx context.Context, verb Verb, id string) ([]string, error) {
+// Do carries out a verb on the running machine with that id. It implements
+// service.Machines. [Left] returns what the guest has left as []string, other
+// verbs nothing.
+func (r *Runner) Do(ctx context.Context, verb, id string) (any, error) {
 	r.mu.Lock()
 	m := r.machines[id]
 	r.mu.Unlock()
 	if m == nil {
 		return nil, fmt.Errorf("%w: no virtual machine %q runs", hcsemu.ESystemNotFound, id)
 	}
-	switch verb {
+	switch verb := Verb(verb); verb {
 	case Crash, Off, ShutDown: // nothing answers any more
 		m.order(verb)
 		return nil, nil
-	case Hang, Resume, CloseBridge, Garbage, Left:
+	case Left:
 		report, err := m.ask(ctx, Order{Do: verb})
-		return report.Left, err
+		return append([]string{}, report.Left...), err
+	case Hang, Resume, CloseBridge, Garbage:
+		_, err := m.ask(ctx, Order{Do: verb})
+		return nil, err
 	}
 	return nil, fmt.Errorf("%w: verb %q: crash, hang, resume, close-bridge, garbage, left, shutdown or off is allowed", hcsemu.EInvalidArg, verb)
 }

@@ -2,13 +2,14 @@
 // program that runs in the lab's Wine prefix.
 //
 //	hcsemu serve [--build N] [--edition server|client] [--hypervisor] [--cpus N]
-//	             [--memory MB] [--record FILE] [--faults FILE]
+//	             [--memory MB] [--guests DIR] [--record FILE] [--faults FILE]
 //	hcsemu ping [--timeout 5s]
 //	hcsemu ledger [--json] [--all]
 //	hcsemu calls [--function NAME] [--exe NAME] [--system ID] [--after SEQ]
 //	hcsemu faults FILE | add FILE | clear
 //	hcsemu release NAME | hanging NAME
 //	hcsemu crash SYSTEM
+//	hcsemu vm list | VERB SYSTEM
 //	hcsemu disconnect | restore
 //	hcsemu ps [--table]
 //	hcsemu stop
@@ -43,7 +44,7 @@ func main() {
 // run carries out one command line.
 func run(args []string, in io.Reader, out io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("which command? serve, ping, ledger, calls, faults, release, hanging, crash, disconnect, restore, ps or stop")
+		return errors.New("which command? serve, ping, ledger, calls, faults, release, hanging, crash, vm, disconnect, restore, ps or stop")
 	}
 	name, args := args[0], args[1:]
 	switch name {

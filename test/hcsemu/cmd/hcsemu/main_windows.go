@@ -7,15 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"unsafe"
 
 	"github.com/Microsoft/go-winio"
 	"github.com/isolrun/isol/test/hcsemu"
 	"github.com/isolrun/isol/test/hcsemu/service"
 	"github.com/isolrun/isol/test/hcsemu/silo"
+	"github.com/isolrun/isol/test/hcsemu/vm"
 	"github.com/isolrun/isol/test/hcsemu/wire"
 	"golang.org/x/sys/windows"
 )
@@ -47,7 +49,10 @@ func serve(o serveOptions, in io.Reader, out io.Writer) error {
 		o.machine.Record = file
 	}
 	pipes := silo.NewPipes()
-	o.machine.Runner = &silo.Runner{Pipes: pipes}
+	var machines service.Machines
+	if o.machine.Runner, machines, err = newRunner(o, pipes); err != nil {
+		return errors.Join(fmt.Errorf("serve: %w", err), listener.Close())
+	}
 	o.machine.Disk = hcsemu.OSDisk{}
 	o.machine.Kill = kill
 	o.machine.ImageBuild = silo.ImageBuild
@@ -56,16 +61,37 @@ func serve(o serveOptions, in io.Reader, out io.Writer) error {
 	if err := emulator.AddFaults(o.faults...); err != nil {
 		return errors.Join(fmt.Errorf("serve: faults: %w", err), listener.Close())
 	}
-	log := slog.New(slog.DiscardHandler)
-	if o.verbose {
-		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
-	}
-	server := service.New(service.Config{Emulator: emulator, Exporter: pipes, Log: log})
+	server := service.New(service.Config{Emulator: emulator, Exporter: pipes, Machines: machines, Log: o.log()})
 	if _, err := fmt.Fprintln(out, "serving"); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	err = server.Serve(ctx, listener)
 	return errors.Join(err, emulator.RecordError())
+}
+
+// newRunner returns the runner of containers and, if there is a folder of
+// guests, of virtual machines.
+func newRunner(o serveOptions, pipes *silo.Pipes) (hcsemu.Runner, service.Machines, error) {
+	host := &silo.Runner{Pipes: pipes}
+	if o.guests == "" {
+		return host, nil, nil
+	}
+	own, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	// Wine sets WINECONFIGDIR: the prefix as an NT path on drive Z:, the file
+	// system below Wine, which guests have, too.
+	drive := strings.TrimPrefix(os.Getenv("WINECONFIGDIR"), `\??\`) + `\drive_c`
+	sockets, ok := strings.CutPrefix(os.Getenv("ISOL_HVSOCK_DIR"), "C:")
+	if !ok {
+		return nil, nil, errors.New("guests need ISOL_HVSOCK_DIR, a folder on C:, in the environment")
+	}
+	runner := vm.NewRunner(vm.Config{
+		Host: host, Worker: filepath.Join(filepath.Dir(own), "vmwp.exe"), Pool: vm.Pool(o.guests),
+		Build: o.machine.Build, HostDrive: drive, Sockets: drive + sockets, Log: o.log(),
+	})
+	return runner, runner, nil
 }
 
 // kill ends a caller as kill -9 does, for fault plans.

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 
 	"github.com/isolrun/isol/test/hcsemu"
@@ -16,6 +17,15 @@ type serveOptions struct {
 	faults      []hcsemu.Fault
 	parentStdin bool
 	verbose     bool
+	guests      string // folder of the guests for virtual machines, "" for machines in which nothing runs
+}
+
+// log is where the service says what it does.
+func (o serveOptions) log() *slog.Logger {
+	if !o.verbose {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, nil))
 }
 
 // parseServe reads the flags of serve and the fault plan that they name.
@@ -26,7 +36,8 @@ func parseServe(args []string) (serveOptions, error) {
 	flags := newFlags("serve")
 	flags.Uint64Var(&build, "build", 20348, "Windows build")
 	flags.StringVar(&edition, "edition", "server", "server or client")
-	flags.BoolVar(&o.machine.Hypervisor, "hypervisor", true, "a hypervisor is present")
+	flags.BoolVar(&o.machine.Hypervisor, "hypervisor", false, "a hypervisor is present")
+	flags.StringVar(&o.guests, "guests", "", "folder of guests for virtual machines (test/hcsemu/vm)")
 	flags.IntVar(&o.machine.CPUs, "cpus", 2, "processors")
 	flags.Uint64Var(&o.machine.MemoryMB, "memory", 8192, "memory in MB")
 	flags.StringVar(&o.record, "record", "", "file to append each call to, as a line of JSON")

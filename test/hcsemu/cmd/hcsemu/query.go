@@ -40,6 +40,8 @@ func query(name string, args []string, out io.Writer, dial dialer) error {
 		return simple(name, args, 0, out, service.AdminRestore, ask)
 	case "stop":
 		return stop(ctx, args, dial)
+	case "vm":
+		return machine(args, out, ask)
 	case "crash":
 		return simple(name, args, 1, out, service.AdminCrash, ask)
 	case "release":
@@ -71,6 +73,21 @@ func stop(ctx context.Context, args []string, dial dialer) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// machine lists the virtual machines, or does something to one.
+func machine(args []string, out io.Writer, ask asker) error {
+	if len(args) == 1 && args[0] == "list" {
+		return simple("vm list", nil, 0, out, service.AdminMachines, ask)
+	}
+	if len(args) != 2 {
+		return errors.New("vm: list, or a verb (crash, hang, resume, close-bridge, garbage, left, shutdown, off) and an id is allowed")
+	}
+	answer, err := ask(service.AdminMachine, args[0]+" "+args[1])
+	if err == nil && answer != "" {
+		_, err = fmt.Fprintln(out, answer)
+	}
+	return err
 }
 
 type asker func(function, argument string) (string, error)
