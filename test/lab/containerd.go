@@ -25,16 +25,16 @@ const (
 	ContainerdPipe = `\\.\pipe\containerd-containerd`
 	// ProgramFolder holds containerd.exe, ctr.exe and the shims.
 	ProgramFolder = `C:\Program Files\containerd`
-	// CtrExe is containerd's command line.
-	CtrExe = ProgramFolder + `\ctr.exe`
+	// ContainerdExe and CtrExe are containerd and its client.
+	ContainerdExe = ProgramFolder + `\containerd.exe`
+	CtrExe        = ProgramFolder + `\ctr.exe`
 	// RootFolder and StateFolder are containerd's.
 	RootFolder  = `C:\ProgramData\containerd\root`
 	StateFolder = `C:\ProgramData\containerd\state`
 
-	ContainerdExe = ProgramFolder + `\containerd.exe`
-	configFile    = ProgramFolder + `\config.toml`
-	labFolder     = `C:\lab`
-	pipeExe       = labFolder + `\labpipe.exe`
+	configFile = ProgramFolder + `\config.toml`
+	labFolder  = `C:\lab`
+	pipeExe    = labFolder + `\labpipe.exe`
 )
 
 // containerdConfig is containerd's configuration. The CRI plugin gets a runtime
