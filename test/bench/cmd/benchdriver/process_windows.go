@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/Microsoft/go-winio"
+	"golang.org/x/sys/windows"
+
+	"github.com/isolrun/isol/test/bench/driver"
+)
+
+// running is a process of the emulated machine: those of process containers
+// have the same id inside and on the host.
+type running struct{ handle windows.Handle }
+
+func openProcess(pid uint32) (*running, error) {
+	h, err := windows.OpenProcess(windows.SYNCHRONIZE|windows.PROCESS_QUERY_INFORMATION, false, pid)
+	if err != nil {
+		return nil, fmt.Errorf("open process %d: %w", pid, err)
+	}
+	return &running{h}, nil
+}
+
+// ended waits for the process's end and says when it was.
+func (r *running) ended(ctx context.Context) (time.Time, error) {
+	defer windows.CloseHandle(r.handle) //nolint:errcheck // nothing depends on it
+	left := limit
+	if deadline, ok := ctx.Deadline(); ok {
+		left = time.Until(deadline)
+	}
+	if event, err := windows.WaitForSingleObject(r.handle, uint32(left.Milliseconds())); err != nil || event != windows.WAIT_OBJECT_0 {
+		return time.Time{}, fmt.Errorf("wait for the process: event %#x, %w", event, err)
+	}
+	var created, exited, kernel, user windows.Filetime
+	if err := windows.GetProcessTimes(r.handle, &created, &exited, &kernel, &user); err != nil {
+		return time.Time{}, fmt.Errorf("times of the process: %w", err)
+	}
+	return time.Unix(0, exited.Nanoseconds()), nil
+}
+
+// sink is a pipe that a process's output goes to.
+type sink struct {
+	path     string
+	listener net.Listener
+	done     chan struct{}
+
+	// valid once done is closed
+	first, last time.Time
+	bytes       int64
+	err         error
+}
+
+// newSink serves a pipe and reads from whoever dials it.
+func newSink(id string) (*sink, error) {
+	s := &sink{path: `\\.\pipe\isol-bench-` + id + "-stdout", done: make(chan struct{})}
+	var err error
+	s.listener, err = winio.ListenPipe(s.path, &winio.PipeConfig{InputBufferSize: 1 << 16, OutputBufferSize: 1 << 16})
+	if err != nil {
+		return nil, err
+	}
+	go s.read()
+	return s, nil
+}
+
+func (s *sink) read() {
+	defer close(s.done)
+	conn, err := s.listener.Accept()
+	if err != nil {
+		s.err = err
+		return
+	}
+	defer conn.Close()
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := conn.Read(buffer)
+		s.last = time.Now()
+		if n > 0 && s.bytes == 0 {
+			s.first = s.last
+		}
+		s.bytes += int64(n)
+		if err == io.EOF {
+			return
+		}
+		if err != nil {
+			s.err = err
+			return
+		}
+	}
+}
+
+// wait returns when the output has ended.
+func (s *sink) wait(ctx context.Context, m *marks) error {
+	defer s.listener.Close()
+	select {
+	case <-s.done:
+	case <-ctx.Done():
+		return fmt.Errorf("the output of %s has not ended: %w", s.path, ctx.Err())
+	}
+	if s.bytes > 0 {
+		m.was(driver.FirstByte, s.first)
+	}
+	m.was(driver.LastByte, s.last)
+	m.Bytes = s.bytes
+	return s.err
+}
+
+// direct runs a program whose output is a pipe of ours.
+func (d *drive) direct(ctx context.Context, r driver.Request, m *marks) error {
+	s, err := newSink(r.ID)
+	if err != nil {
+		return err
+	}
+	out, err := openPipe(s.path)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, r.Args[0], r.Args[1:]...)
+	cmd.Stdout = out
+	m.at(driver.Begin)
+	err = cmd.Start()
+	_ = out.Close() // the program has its own
+	if err != nil {
+		return err
+	}
+	if err := s.wait(ctx, m); err != nil {
+		return err
+	}
+	return cmd.Wait()
+}
+
+// openPipe opens a pipe as a handle that a child can write to as to a file.
+func openPipe(path string) (*os.File, error) {
+	name, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return nil, err
+	}
+	h, err := windows.CreateFile(name, windows.GENERIC_WRITE, 0, nil, windows.OPEN_EXISTING, 0, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return os.NewFile(uintptr(h), path), nil
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/Microsoft/go-winio"
+	bootapi "github.com/containerd/containerd/api/runtime/bootstrap/v1"
+	task "github.com/containerd/containerd/api/runtime/task/v2"
+	"github.com/containerd/ttrpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/isolrun/isol/test/bench/driver"
+)
+
+// What containerd says of itself to a shim.
+const (
+	containerdPipe = `\\.\pipe\containerd-containerd`
+	containerdExe  = `C:\Program Files\containerd\containerd.exe`
+)
+
+// start does what containerd does until it can call a shim: listen to the
+// shim's log, run the start action, dial the answer.
+func (d *drive) start(ctx context.Context, r driver.Request, m *marks) error {
+	cmd, err := startCommand(ctx, r)
+	if err != nil {
+		return err
+	}
+	go readLog(r.ID)
+	m.at(driver.Begin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("start: %w: %s", err, out)
+	}
+	m.at(driver.Answered)
+	address := answered(out)
+	conn, err := winio.DialPipeContext(ctx, address)
+	if err != nil {
+		return fmt.Errorf("dial %q: %w", address, err)
+	}
+	m.at(driver.Connected)
+	client := ttrpc.NewClient(conn)
+	connected, err := task.NewTTRPCTaskClient(client).Connect(ctx, &task.ConnectRequest{ID: r.ID})
+	switch {
+	case err == nil:
+		m.ShimPID = connected.ShimPid
+	case !r.Legacy:
+		return errors.Join(fmt.Errorf("connect: %w", err), client.Close())
+	}
+	d.shims[r.ID] = client
+	return nil
+}
+
+// startCommand is as containerd 2.4 builds it in core/runtime/v2/command.go.
+func startCommand(ctx context.Context, r driver.Request) (*exec.Cmd, error) {
+	cmd := exec.CommandContext(ctx, r.Exe, "-namespace", namespace, "-address", containerdPipe,
+		"-publish-binary", containerdExe, "-id", r.ID, "start")
+	cmd.Dir = r.Bundle
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=2", "MAX_SHIM_VERSION=2",
+		"TTRPC_ADDRESS="+eventsPipe, "GRPC_ADDRESS="+containerdPipe, "NAMESPACE="+namespace)
+	if r.Legacy {
+		return cmd, nil
+	}
+	params, err := proto.Marshal(&bootapi.BootstrapParams{
+		InstanceID: r.ID, Namespace: namespace,
+		ContainerdGrpcAddress: containerdPipe, ContainerdTtrpcAddress: eventsPipe, ContainerdBinary: containerdExe,
+		LogLevel: bootapi.LogLevel_LOG_LEVEL_INFO,
+	})
+	cmd.Stdin = bytes.NewReader(params)
+	return cmd, err
+}
+
+// answered is the address in what start has written: a message, or as runhcs
+// writes it, bare.
+func answered(out []byte) string {
+	var result bootapi.BootstrapResult
+	if err := proto.Unmarshal(out, &result); err == nil && result.Address != "" {
+		return result.Address
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// readLog reads a shim's log as containerd does, from when the shim serves it.
+func readLog(id string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for {
+		conn, err := winio.DialPipeContext(ctx, `\\.\pipe\containerd-shim-`+namespace+"-"+id+"-log")
+		switch {
+		case err == nil:
+			_, _ = io.Copy(io.Discard, conn) // until the shim ends
+			_ = conn.Close()
+			return
+		case !errors.Is(err, fs.ErrNotExist):
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}

@@ -1,0 +1,176 @@
+// Package figure turns what was measured into what is reported: samples to
+// medians with their spread and ratios, and those to a table, to JSON and to
+// docs/performance.md with its plots. It is pure: the same samples give the
+// same report.
+package figure
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// Figure is something that is measured of every shim.
+type Figure struct {
+	ID      string  // "create.own"
+	Name    string  // as the report calls it
+	Unit    string  // "MB", "ms", "MB/s"
+	Group   string  // what it is plotted with
+	More    bool    // more is better
+	Goal    float64 // what the ratio to the reference should be at most (with More: at least); 0 for no goal
+	Digits  int     // behind the point
+	Meaning string  // from when to when, how taken
+}
+
+// Samples are values by figure and shim.
+type Samples map[string]map[string][]float64
+
+// Add notes a value.
+func (s Samples) Add(figure, shim string, value float64) {
+	if s[figure] == nil {
+		s[figure] = map[string][]float64{}
+	}
+	s[figure][shim] = append(s[figure][shim], value)
+}
+
+// Summary is the samples of one figure of one shim. The quartiles tell the
+// spread: half of the samples lie between them.
+type Summary struct {
+	Count  int     `json:"count"`
+	Median float64 `json:"median"`
+	Low    float64 `json:"low"`  // first quartile
+	High   float64 `json:"high"` // third quartile
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
+}
+
+// Summarize returns the summary of values; of none, the zero Summary.
+func Summarize(values []float64) Summary {
+	if len(values) == 0 {
+		return Summary{}
+	}
+	v := slices.Sorted(slices.Values(values))
+	return Summary{
+		Count: len(v), Min: v[0], Max: v[len(v)-1],
+		Low: quantile(v, 0.25), Median: quantile(v, 0.5), High: quantile(v, 0.75),
+	}
+}
+
+// quantile interpolates between the two nearest of the sorted values.
+func quantile(sorted []float64, q float64) float64 {
+	at := q * float64(len(sorted)-1)
+	below := int(at)
+	if below+1 >= len(sorted) {
+		return sorted[below]
+	}
+	return sorted[below] + (at-float64(below))*(sorted[below+1]-sorted[below])
+}
+
+// Span is from one moment to another.
+type Span struct{ Begin, End time.Time }
+
+// Own is what is left of a span when the time is taken away in which others
+// were at work. Their spans may overlap each other and reach out of it.
+func Own(of Span, others []Span) time.Duration {
+	spans := slices.Clone(others)
+	slices.SortFunc(spans, func(a, b Span) int { return a.Begin.Compare(b.Begin) })
+	own, at := time.Duration(0), of.Begin
+	for _, s := range spans {
+		if s.Begin.After(of.End) {
+			break
+		}
+		if s.Begin.After(at) {
+			own += s.Begin.Sub(at)
+		}
+		if s.End.After(at) {
+			at = s.End
+		}
+	}
+	if at.Before(of.End) {
+		own += of.End.Sub(at)
+	}
+	return own
+}
+
+// Missing returns the figures that a shim lacks, as "figure of shim".
+func Missing(figures []Figure, shims []string, s Samples) []string {
+	var missing []string
+	for _, f := range figures {
+		for _, shim := range shims {
+			if len(s[f.ID][shim]) == 0 {
+				missing = append(missing, f.ID+" of "+shim)
+			}
+		}
+	}
+	return missing
+}
+
+// Ratio is a's median over b's; NaN if there is none.
+func Ratio(a, b Summary) float64 {
+	if b.Median == 0 || a.Count == 0 {
+		return math.NaN()
+	}
+	return a.Median / b.Median
+}
+
+// Met says whether a ratio reaches the goal of a figure.
+func (f Figure) Met(ratio float64) bool {
+	if f.More {
+		return ratio >= f.Goal
+	}
+	return ratio <= f.Goal
+}
+
+// goalText is the goal as the report shows it.
+func (f Figure) goalText() string {
+	switch {
+	case f.Goal == 0:
+		return "–"
+	case f.More:
+		return fmt.Sprintf("≥ %.2f", f.Goal)
+	}
+	return fmt.Sprintf("≤ %.2f", f.Goal)
+}
+
+// value is a median with its spread.
+func (f Figure) value(s Summary) string {
+	if s.Count == 0 {
+		return "–"
+	}
+	text := fmt.Sprintf("%.*f", f.Digits, s.Median)
+	if s.Low != s.High {
+		text += fmt.Sprintf(" (%.*f–%.*f)", f.Digits, s.Low, f.Digits, s.High)
+	}
+	return text
+}
+
+// find returns the figure of that id.
+func find(figures []Figure, id string) Figure {
+	i := slices.IndexFunc(figures, func(f Figure) bool { return f.ID == id })
+	if i < 0 {
+		return Figure{ID: id}
+	}
+	return figures[i]
+}
+
+// groups are the groups in the order of the figures.
+func groups(figures []Figure) []string {
+	var names []string
+	for _, f := range figures {
+		if f.Group != "" && !slices.Contains(names, f.Group) {
+			names = append(names, f.Group)
+		}
+	}
+	return names
+}
+
+// widest is the length of the longest text, in characters.
+func widest(texts []string) int {
+	n := 0
+	for _, t := range texts {
+		n = cmp.Or(max(n, len([]rune(t))), n)
+	}
+	return n
+}

@@ -1,0 +1,143 @@
+package figure
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"time"
+)
+
+// Report is all that one run has found.
+type Report struct {
+	Time      time.Time // when it ended
+	Machine   string    // what it ran on: system, processors, Wine
+	Commands  []string  // what to type to get it again
+	Rounds    int
+	Shims     []Shim // the first is the one that the project is about
+	Reference string // name of the shim that ratios are to
+	Figures   []Figure
+	Samples   Samples
+}
+
+// Shim is one of those compared.
+type Shim struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+// names are the shims' names.
+func (r *Report) names() []string {
+	var names []string
+	for _, s := range r.Shims {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// Missing returns the figures that were not obtained.
+func (r *Report) Missing() []string { return Missing(r.Figures, r.names(), r.Samples) }
+
+// rows is the table: a head and a row per figure.
+func (r *Report) rows() [][]string {
+	head := []string{"figure", "unit"}
+	head = append(head, r.names()...)
+	for _, s := range r.Shims {
+		if s.Name != r.Reference {
+			head = append(head, s.Name+"/"+r.Reference)
+		}
+	}
+	rows := [][]string{append(head, "goal", "")}
+	for _, f := range r.Figures {
+		row := []string{f.Name, f.Unit}
+		for _, s := range r.Shims {
+			row = append(row, f.value(Summarize(r.Samples[f.ID][s.Name])))
+		}
+		verdict := ""
+		for i, s := range r.Shims {
+			if s.Name == r.Reference {
+				continue
+			}
+			ratio := Ratio(Summarize(r.Samples[f.ID][s.Name]), Summarize(r.Samples[f.ID][r.Reference]))
+			row = append(row, ratioText(ratio))
+			if i == 0 && f.Goal != 0 && !math.IsNaN(ratio) {
+				verdict = map[bool]string{true: "met", false: "missed"}[f.Met(ratio)]
+			}
+		}
+		rows = append(rows, append(row, f.goalText(), verdict))
+	}
+	return rows
+}
+
+func ratioText(ratio float64) string {
+	if math.IsNaN(ratio) {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f", ratio)
+}
+
+// WriteTable writes the table for a terminal.
+func (r *Report) WriteTable(w io.Writer) error {
+	rows := r.rows()
+	widths := make([]int, len(rows[0]))
+	for i := range widths {
+		var column []string
+		for _, row := range rows {
+			column = append(column, row[i])
+		}
+		widths[i] = widest(column)
+	}
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			line.WriteString(cell + strings.Repeat(" ", widths[i]-len([]rune(cell))+2))
+		}
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line.String(), " ")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// jsonFigure is a figure in the JSON form.
+type jsonFigure struct {
+	ID      string             `json:"id"`
+	Name    string             `json:"name"`
+	Unit    string             `json:"unit"`
+	Meaning string             `json:"meaning"`
+	Goal    float64            `json:"goal,omitempty"`
+	Shims   map[string]Summary `json:"shims"`
+	Ratio   map[string]float64 `json:"ratio,omitempty"` // to the reference
+	Values  map[string][]float64
+}
+
+// WriteJSON writes all of the report, samples included.
+func (r *Report) WriteJSON(w io.Writer) error {
+	doc := struct {
+		Time      time.Time    `json:"time"`
+		Machine   string       `json:"machine"`
+		Rounds    int          `json:"rounds"`
+		Reference string       `json:"reference"`
+		Shims     []Shim       `json:"shims"`
+		Figures   []jsonFigure `json:"figures"`
+	}{r.Time, r.Machine, r.Rounds, r.Reference, r.Shims, nil}
+	for _, f := range r.Figures {
+		j := jsonFigure{
+			ID: f.ID, Name: f.Name, Unit: f.Unit, Meaning: f.Meaning, Goal: f.Goal,
+			Shims: map[string]Summary{}, Ratio: map[string]float64{}, Values: r.Samples[f.ID],
+		}
+		for _, s := range r.Shims {
+			j.Shims[s.Name] = Summarize(r.Samples[f.ID][s.Name])
+		}
+		for _, s := range r.Shims {
+			if ratio := Ratio(j.Shims[s.Name], j.Shims[r.Reference]); s.Name != r.Reference && !math.IsNaN(ratio) {
+				j.Ratio[s.Name] = ratio
+			}
+		}
+		doc.Figures = append(doc.Figures, j)
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(doc)
+}

@@ -1,0 +1,47 @@
+package main
+
+import "github.com/isolrun/isol/test/bench/figure"
+
+// The figures, by the ids under which the rounds note them. "own" is the shim's
+// own share: the time that the emulator spent in the shim's calls, and that
+// the container's processes lived, is taken away.
+var figures = []figure.Figure{
+	{ID: "exe", Name: "exe", Unit: "MB", Digits: 2, Group: "Size and memory", Goal: 0.6,
+		Meaning: "the program's file, both built with -trimpath -ldflags='-s -w'"},
+	{ID: "memory.idle", Name: "memory, started", Unit: "MB", Digits: 1, Group: "Size and memory", Goal: 0.5,
+		Meaning: "private dirty memory of the serving process after its start, no container yet"},
+	{ID: "memory.container", Name: "memory, one container", Unit: "MB", Digits: 1, Group: "Size and memory", Goal: 0.5,
+		Meaning: "the same with one container running"},
+	{ID: "memory.execs", Name: "memory, after ten execs", Unit: "MB", Digits: 1, Group: "Size and memory", Goal: 0.5,
+		Meaning: "the same after stats, pids and ten execs"},
+	{ID: "threads", Name: "threads, one container", Unit: "", Group: "",
+		Meaning: "threads of the serving process with one container running"},
+	{ID: "start", Name: "start to connected", Unit: "ms", Digits: 1, Group: "Latency, own share", Goal: 0.5,
+		Meaning: "from before the start action is run until the pipe that it answers is open; nothing of the emulator is in it"},
+	{ID: "create", Name: "create to started", Unit: "ms", Digits: 1,
+		Meaning: "from before Create until Start has answered"},
+	{ID: "create.own", Name: "create to started, own share", Unit: "ms", Digits: 2, Group: "Latency, own share", Goal: 0.5,
+		Meaning: "without the emulator's time"},
+	{ID: "life", Name: "start to exit to deleted", Unit: "ms", Digits: 1,
+		Meaning: "a container that ends by itself: from before Create until Delete has answered"},
+	{ID: "life.own", Name: "start to exit to deleted, own share", Unit: "ms", Digits: 2, Group: "Latency, own share", Goal: 0.5,
+		Meaning: "without the emulator's time and the process's life"},
+	{ID: "exec", Name: "exec to exit", Unit: "ms", Digits: 1,
+		Meaning: "a process of 20 ms with its output on a pipe: from before Exec until the event TaskExit has arrived"},
+	{ID: "exec.own", Name: "exec to exit, own share", Unit: "ms", Digits: 2, Group: "Latency, own share", Goal: 0.5,
+		Meaning: "without the emulator's time and the process's life"},
+	{ID: "stats", Name: "stats call", Unit: "ms", Digits: 2,
+		Meaning: "one Stats of a running container"},
+	{ID: "stats.own", Name: "stats call, own share", Unit: "ms", Digits: 2, Group: "Calls, own share", Goal: 0.5,
+		Meaning: "without the emulator's time"},
+	{ID: "pids", Name: "pids call", Unit: "ms", Digits: 2,
+		Meaning: "one Pids of a running container"},
+	{ID: "pids.own", Name: "pids call, own share", Unit: "ms", Digits: 2, Group: "Calls, own share", Goal: 0.5,
+		Meaning: "without the emulator's time"},
+	{ID: "connect", Name: "connect call", Unit: "ms", Digits: 2, Group: "Calls, own share",
+		Meaning: "one Connect, which does nothing: what a call costs at least"},
+	{ID: "stdout", Name: "throughput of stdout", Unit: "MB/s", Digits: 0, Group: "Throughput", More: true, Goal: 2,
+		Meaning: "an exec that writes 64 KiB at a time, from its first byte to the end at the client"},
+	{ID: "cpu", Name: "processor time of a container's life", Unit: "ms", Digits: 1, Group: "Latency, own share", Goal: 0.5,
+		Meaning: "what the serving process's threads have run from its start until the container's deletion"},
+}

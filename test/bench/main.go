@@ -1,0 +1,191 @@
+// Command bench measures isol's shim beside Microsoft's runhcs shim, in one
+// run on one emulated machine.
+//
+//	go run ./test/bench [-short] [-json FILE] [-doc] [-shim NAME=FILE]...
+//
+// A round measures each shim in turn; which comes first alternates, so that
+// what the machine does besides hits all alike. The table shows medians, the
+// quartiles behind them, and the ratio to runhcs. docs/performance.md, which
+// -doc writes, says how each figure is taken.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/isolrun/isol/test/bench/driver"
+	"github.com/isolrun/isol/test/bench/figure"
+	"github.com/isolrun/isol/test/lab"
+)
+
+// reference is the shim that ratios are to.
+const reference = "runhcs"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the command line.
+type options struct {
+	short bool
+	size  size
+	json  string
+	extra []string // NAME=FILE
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	var rounds int
+	set := flag.NewFlagSet("bench", flag.ContinueOnError)
+	set.SetOutput(stderr)
+	set.BoolVar(&o.short, "short", false, "one small round: shows that all can be measured, not how much it is")
+	set.IntVar(&rounds, "rounds", 0, "how many rounds; 0 for what is usual")
+	set.StringVar(&o.json, "json", "", "write all samples to this `file`")
+	set.Func("shim", "compare a further build of isol's shim too, as `NAME=FILE`; may be repeated", func(s string) error {
+		if name, file, ok := strings.Cut(s, "="); !ok || name == "" || file == "" {
+			return errors.New("want NAME=FILE")
+		}
+		o.extra = append(o.extra, s)
+		return nil
+	})
+	if err := set.Parse(args); err != nil {
+		return o, err
+	}
+	o.size = fullSize
+	if o.short {
+		o.size = shortSize
+	}
+	if rounds > 0 {
+		o.size.rounds = rounds
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	o, err := parse(args, stderr)
+	if err != nil {
+		return err
+	}
+	report, err := measure(ctx, o, stderr)
+	if err != nil {
+		return err
+	}
+	if o.json != "" {
+		if err := writeFile(o.json, report.WriteJSON); err != nil {
+			return err
+		}
+	}
+	if err := report.WriteTable(stdout); err != nil {
+		return err
+	}
+	if missing := report.Missing(); len(missing) > 0 {
+		return fmt.Errorf("not obtained: %s", strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// measure does all rounds in a lab of its own.
+func measure(ctx context.Context, o options, progress io.Writer) (_ *figure.Report, err error) {
+	shims, driverFile, err := build(ctx, o, func(line string) { fmt.Fprintln(progress, line) })
+	if err != nil {
+		return nil, err
+	}
+	l, err := lab.Start(ctx, lab.Config{Out: progress})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	b, err := openBench(ctx, l, driverFile, shims, o.size)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	for i := range o.size.rounds {
+		began := time.Now()
+		for _, s := range shims {
+			if err := b.round(ctx, s); err != nil {
+				return nil, err
+			}
+		}
+		slices.Reverse(shims)
+		fmt.Fprintf(progress, "bench: round %d of %d, %s\n", i+1, o.size.rounds, time.Since(began).Round(time.Millisecond))
+	}
+	report := &figure.Report{
+		Time: time.Now(), Rounds: o.size.rounds, Reference: reference, Figures: figures, Samples: b.samples,
+	}
+	for _, s := range shims {
+		report.Shims = append(report.Shims, figure.Shim{Name: s.name})
+	}
+	slices.SortFunc(report.Shims, func(a, b figure.Shim) int { return strings.Compare(a.Name, b.Name) })
+	return report, nil
+}
+
+// build returns the shims and the driver, built alike.
+func build(ctx context.Context, o options, progress func(string)) ([]shim, string, error) {
+	cache, err := lab.CacheDir()
+	if err != nil {
+		return nil, "", err
+	}
+	peers, err := lab.Peers(ctx, cache, progress)
+	if err != nil {
+		return nil, "", err
+	}
+	isol, err := lab.BuildIsolShim(ctx, cache, progress)
+	if err != nil {
+		return nil, "", err
+	}
+	shims := []shim{
+		newShim("isol", isol, lab.IsolShim),
+		newShim(reference, peers.Runhcs, filepath.Base(peers.Runhcs)),
+	}
+	shims[1].legacy = true
+	for _, extra := range o.extra {
+		name, file, _ := strings.Cut(extra, "=")
+		shims = append(shims, newShim(name, file, lab.IsolShim))
+	}
+	driverFile := filepath.Join(cache, "bench", driver.Exe)
+	return shims, driverFile, buildDriver(ctx, driverFile)
+}
+
+func newShim(name, file, exe string) shim {
+	return shim{name: name, file: file, exe: folder + `\` + name + `\` + exe}
+}
+
+// buildDriver builds the driver, which costs little where nothing changed.
+func buildDriver(ctx context.Context, file string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, "github.com/isolrun/isol/test/bench/cmd/benchdriver")
+	cmd.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the driver: %w: %s", err, out)
+	}
+	return nil
+}
+
+// writeFile writes a file and the folder that it lies in.
+func writeFile(name string, write func(io.Writer) error) (err error) {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return write(f)
+}

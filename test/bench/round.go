@@ -1,0 +1,277 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/isolrun/isol/test/bench/driver"
+	"github.com/isolrun/isol/test/bench/figure"
+)
+
+// size is how much of everything a round does.
+type size struct {
+	rounds int
+	execs  int
+	calls  int
+	spew   int64 // bytes
+	settle time.Duration
+}
+
+var (
+	fullSize  = size{rounds: 10, execs: 10, calls: 20, spew: 256 << 20, settle: 2 * time.Second}
+	shortSize = size{rounds: 1, execs: 2, calls: 3, spew: 16 << 20, settle: 200 * time.Millisecond}
+)
+
+// task is one shim with its one container.
+type task struct {
+	*bench
+	ctx    context.Context
+	shim   shim
+	id     string
+	bundle string
+	rootfs []driver.Mount
+	pid    uint32 // of the shim, in the lab
+	linux  int    // and on this machine
+	took   []taken
+}
+
+// taken is a span of which the own share is wanted.
+type taken struct {
+	figure string
+	span   driver.Span
+	ended  time.Time // the container's process in it, if any
+}
+
+func (b *bench) newTask(ctx context.Context, s shim, args ...string) (*task, error) {
+	b.count++
+	t := &task{bench: b, ctx: ctx, shim: s, id: fmt.Sprintf("bench-%d-%s", b.count, s.name)}
+	var err error
+	if t.bundle, t.rootfs, err = b.prepare(ctx, t.id, args); err != nil {
+		return nil, err
+	}
+	reply, err := b.driver.Do(driver.Request{Op: driver.Start, ID: t.id, Bundle: t.bundle, Exe: s.exe, Legacy: s.legacy})
+	if err != nil {
+		return nil, err
+	}
+	if err := t.note("start", reply, driver.Begin, driver.Connected); err != nil {
+		return nil, err
+	}
+	t.pid = reply.ShimPID
+	t.linux, err = findProcess(base(s.exe), t.id)
+	return t, err
+}
+
+// do asks the driver for something about this task.
+func (t *task) do(r driver.Request) (*driver.Reply, error) {
+	r.ID, r.Bundle, r.Rootfs = t.id, t.bundle, t.rootfs
+	return t.driver.Do(r)
+}
+
+// note takes a span as a sample.
+func (t *task) note(figure string, r *driver.Reply, from, to driver.Mark) error {
+	span, err := r.Span(from, to)
+	if err == nil {
+		t.samples.Add(figure, t.shim.name, milliseconds(length(span)))
+	}
+	return err
+}
+
+// noteOwn takes a span as a sample, and keeps it so that its own share follows.
+func (t *task) noteOwn(figure string, r *driver.Reply, from, to driver.Mark) error {
+	span, err := r.Span(from, to)
+	if err != nil {
+		return err
+	}
+	t.samples.Add(figure, t.shim.name, milliseconds(length(span)))
+	t.took = append(t.took, taken{figure: figure, span: span, ended: r.Marks[driver.Ended]})
+	return nil
+}
+
+// own gets the own shares of what noteOwn has kept.
+func (t *task) own() error {
+	calls, creates, err := t.emulatorCalls(t.pid, base(t.shim.exe))
+	if err != nil {
+		return err
+	}
+	for _, took := range t.took {
+		others := calls
+		if !took.ended.IsZero() {
+			others = append(others[:len(others):len(others)], lives(creates, took)...)
+		}
+		own := figure.Own(figure.Span(took.span), others)
+		t.samples.Add(took.figure+".own", t.shim.name, milliseconds(own))
+	}
+	return nil
+}
+
+// lives is the life of the container's process: from when the emulator had
+// made it until its end.
+func lives(creates []figure.Span, took taken) []figure.Span {
+	for _, c := range creates {
+		if !c.Begin.Before(took.span.Begin) && !c.End.After(took.ended) {
+			return []figure.Span{{Begin: c.End, End: took.ended}}
+		}
+	}
+	return nil
+}
+
+// memory lets the shim come to rest and reads its memory.
+func (t *task) memory(figure string) error {
+	select {
+	case <-time.After(t.size.settle):
+	case <-t.ctx.Done():
+		return t.ctx.Err()
+	}
+	bytes, err := privateMemory(t.linux)
+	if err == nil {
+		t.samples.Add(figure, t.shim.name, megabytes(bytes))
+	}
+	return err
+}
+
+// steps runs one after the other until one fails.
+func steps(all ...func() error) error {
+	for _, step := range all {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// round measures a shim once: with a container that stays, then with one that
+// ends by itself.
+func (b *bench) round(ctx context.Context, s shim) error {
+	if err := b.stayingContainer(ctx, s); err != nil {
+		return fmt.Errorf("%s: %w", s.name, err)
+	}
+	if err := b.endingContainer(ctx, s); err != nil {
+		return fmt.Errorf("%s: %w", s.name, err)
+	}
+	return nil
+}
+
+func (b *bench) stayingContainer(ctx context.Context, s shim) error {
+	t, err := b.newTask(ctx, s, "probe", "sleep")
+	if err != nil {
+		return err
+	}
+	return steps(
+		func() error { return t.memory("memory.idle") },
+		t.create,
+		func() error { return t.memory("memory.container") },
+		t.threads,
+		func() error { return t.calls("Connect", "connect") },
+		func() error { return t.calls("Stats", "stats") },
+		func() error { return t.calls("Pids", "pids") },
+		t.execs,
+		func() error { return t.memory("memory.execs") },
+		t.spew,
+		t.own,
+		func() error { return t.finish(true) },
+		t.shutdown,
+	)
+}
+
+func (b *bench) endingContainer(ctx context.Context, s shim) error {
+	t, err := b.newTask(ctx, s, "probe", "sleep", "0.05")
+	if err != nil {
+		return err
+	}
+	return steps(t.life, t.own, t.cpu, t.shutdown)
+}
+
+func (t *task) create() error {
+	r, err := t.do(driver.Request{Op: driver.Create, Streams: true})
+	if err != nil {
+		return err
+	}
+	return t.noteOwn("create", r, driver.Begin, driver.Started)
+}
+
+// life is a container's from Create to Delete.
+func (t *task) life() error {
+	created, err := t.do(driver.Request{Op: driver.Create, Streams: true})
+	if err != nil {
+		return err
+	}
+	if err := t.noteOwn("create", created, driver.Begin, driver.Started); err != nil {
+		return err
+	}
+	finished, err := t.do(driver.Request{Op: driver.Finish})
+	if err != nil {
+		return err
+	}
+	finished.Marks[driver.Begin] = created.Marks[driver.Begin]
+	return t.noteOwn("life", finished, driver.Begin, driver.Deleted)
+}
+
+func (t *task) finish(kill bool) error {
+	_, err := t.do(driver.Request{Op: driver.Finish, Kill: kill})
+	return err
+}
+
+func (t *task) shutdown() error {
+	_, err := t.do(driver.Request{Op: driver.Shutdown})
+	return err
+}
+
+func (t *task) threads() error {
+	n, err := threads(t.linux)
+	t.samples.Add("threads", t.shim.name, float64(n))
+	return err
+}
+
+func (t *task) cpu() error {
+	d, err := processorTime(t.linux)
+	t.samples.Add("cpu", t.shim.name, milliseconds(d))
+	return err
+}
+
+func (t *task) calls(method, figure string) error {
+	r, err := t.do(driver.Request{Op: driver.Call, Method: method, Count: t.size.calls})
+	if err != nil {
+		return err
+	}
+	for _, span := range r.Calls {
+		t.samples.Add(figure, t.shim.name, milliseconds(length(span)))
+		if figure != "connect" {
+			t.took = append(t.took, taken{figure: figure, span: span})
+		}
+	}
+	return nil
+}
+
+func (t *task) execs() error {
+	for i := range t.size.execs {
+		r, err := t.do(driver.Request{
+			Op: driver.Exec, Exec: fmt.Sprintf("e%d", i), Streams: true, Args: []string{"probe", "sleep", "0.02"},
+		})
+		if err != nil {
+			return err
+		}
+		if err := t.noteOwn("exec", r, driver.Begin, driver.Exited); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *task) spew() error {
+	r, err := t.do(driver.Request{
+		Op: driver.Exec, Exec: "spew", Streams: true, Args: []string{"probe", "spew", strconv.FormatInt(t.size.spew, 10)},
+	})
+	if err != nil {
+		return err
+	}
+	if r.Bytes != t.size.spew {
+		return fmt.Errorf("%d bytes were written, %d have arrived", t.size.spew, r.Bytes)
+	}
+	span, err := r.Span(driver.FirstByte, driver.LastByte)
+	if err == nil {
+		t.samples.Add("stdout", t.shim.name, megabytes(float64(r.Bytes))/length(span).Seconds())
+	}
+	return err
+}

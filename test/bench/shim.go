@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/isolrun/isol/test/bench/driver"
+	"github.com/isolrun/isol/test/bench/figure"
+	"github.com/isolrun/isol/test/hcsemu"
+	"github.com/isolrun/isol/test/lab"
+)
+
+// shim is one of the programs that are compared.
+type shim struct {
+	name   string // as the report calls it
+	file   string // on this machine
+	exe    string // in the lab
+	legacy bool   // reads no BootstrapParams
+}
+
+// folder is where the benchmark keeps its things in the lab: each shim in a
+// folder of its own, so that several builds of one can be compared.
+const folder = `C:\bench`
+
+// bench is a lab in which shims are measured.
+type bench struct {
+	lab     *lab.Lab
+	conn    *grpc.ClientConn // of containerd
+	driver  *driver.Client
+	process *lab.Process
+	stdin   io.Closer
+	samples figure.Samples
+	size    size
+	parent  string // the image's snapshot
+	last    int    // of the emulator's calls that have been read
+	count   int    // of the tasks
+}
+
+// openBench puts driver and shims into a lab. The caller closes what it returns.
+func openBench(ctx context.Context, l *lab.Lab, driverFile string, shims []shim, n size) (*bench, error) {
+	b := &bench{lab: l, samples: figure.Samples{}, size: n}
+	exe := folder + `\` + driver.Exe
+	if err := install(l, exe, driverFile); err != nil {
+		return nil, err
+	}
+	for _, s := range shims {
+		if err := install(l, s.exe, s.file); err != nil {
+			return nil, err
+		}
+		info, err := os.Stat(s.file)
+		if err != nil {
+			return nil, err
+		}
+		b.samples.Add("exe", s.name, megabytes(float64(info.Size())))
+	}
+	var err error
+	if b.conn, err = l.Client(ctx); err != nil {
+		return nil, err
+	}
+	if b.parent, err = imageSnapshot(ctx, b.conn); err != nil {
+		return nil, errors.Join(err, b.conn.Close())
+	}
+	requests, stdin := io.Pipe()
+	stdout, replies := io.Pipe()
+	b.process, err = l.StartProcess(ctx, lab.Command{Args: []string{exe}, Stdin: requests, Stdout: replies})
+	if err != nil {
+		return nil, errors.Join(err, b.conn.Close())
+	}
+	go func() { <-b.process.Done(); replies.Close() }()
+	b.stdin, b.driver = stdin, driver.NewClient(stdin, stdout)
+	return b, nil
+}
+
+func (b *bench) close() error {
+	err := b.stdin.Close()
+	if _, ended := b.process.Wait(); ended != nil {
+		err = errors.Join(err, ended)
+	}
+	return errors.Join(err, b.conn.Close())
+}
+
+// install copies a file into the lab.
+func install(l *lab.Lab, to, from string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	name := l.Path(to)
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(name, content, 0o755)
+}
+
+const snapshotter = "windows"
+
+func withNamespace(ctx context.Context) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, "containerd-namespace", "default")
+}
+
+// imageSnapshot returns the name of the one committed snapshot: the image's.
+func imageSnapshot(ctx context.Context, conn *grpc.ClientConn) (string, error) {
+	stream, err := snapshotsapi.NewSnapshotsClient(conn).List(withNamespace(ctx), &snapshotsapi.ListSnapshotsRequest{Snapshotter: snapshotter})
+	if err != nil {
+		return "", err
+	}
+	var names []string
+	for {
+		page, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return "", err
+		}
+		for _, s := range page.GetInfo() {
+			if s.GetKind() == snapshotsapi.Kind_COMMITTED {
+				names = append(names, s.GetName())
+			}
+		}
+	}
+	if len(names) != 1 {
+		return "", fmt.Errorf("the lab has the snapshots %q, one image was expected", names)
+	}
+	return names[0], nil
+}
+
+// prepare makes what containerd has ready before it runs a shim: the folder with
+// the spec, and the mounts of the root.
+func (b *bench) prepare(ctx context.Context, id string, args []string) (string, []driver.Mount, error) {
+	dir := folder + `\bundles\` + id
+	if err := os.MkdirAll(b.lab.Path(dir), 0o755); err != nil {
+		return "", nil, err
+	}
+	spec, err := json.Marshal(map[string]any{
+		"ociVersion": "1.1.0",
+		"process":    map[string]any{"args": args, "cwd": `C:\`, "user": map[string]any{}},
+		"root":       map[string]any{"path": ""},
+		"windows":    map[string]any{"layerFolders": nil, "ignoreFlushesDuringBoot": true},
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	if err := os.WriteFile(b.lab.Path(dir+`\config.json`), spec, 0o644); err != nil {
+		return "", nil, err
+	}
+	prepared, err := snapshotsapi.NewSnapshotsClient(b.conn).Prepare(withNamespace(ctx),
+		&snapshotsapi.PrepareSnapshotRequest{Snapshotter: snapshotter, Key: id, Parent: b.parent})
+	if err != nil {
+		return "", nil, fmt.Errorf("prepare a snapshot: %w", err)
+	}
+	var mounts []driver.Mount
+	for _, m := range prepared.GetMounts() {
+		mounts = append(mounts, driver.Mount{Type: m.GetType(), Source: m.GetSource(), Target: m.GetTarget(), Options: m.GetOptions()})
+	}
+	return dir, mounts, nil
+}
+
+// emulatorCalls returns the spans of the emulator's calls by a shim since the last time.
+func (b *bench) emulatorCalls(pid uint32, exe string) (all, creates []figure.Span, err error) {
+	found, err := b.lab.Calls(hcsemu.CallFilter{After: b.last})
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, c := range found {
+		b.last = max(b.last, c.Seq)
+		if c.Caller.PID != pid || !strings.EqualFold(c.Caller.Exe, exe) {
+			continue
+		}
+		span := figure.Span{Begin: c.Time, End: c.Time.Add(c.Duration)}
+		all = append(all, span)
+		if c.Function == "HcsCreateProcess" {
+			creates = append(creates, span)
+		}
+	}
+	return all, creates, nil
+}
+
+// base is the file name of a Windows path.
+func base(path string) string { return path[strings.LastIndex(path, `\`)+1:] }
+
+func megabytes(bytes float64) float64      { return bytes / 1e6 }
+func milliseconds(d time.Duration) float64 { return float64(d) / 1e6 }
+func length(s driver.Span) time.Duration   { return s.End.Sub(s.Begin) }
