@@ -15,6 +15,12 @@
 // VM itself is there; a host that dials an id nobody listens on as guest reaches
 // the host's own listener, which is loopback.
 //
+// The provider's device \\.\HvSocketSystem\AddressInfo\{id}, by which a host maps
+// the id of a container in a VM to the VM, is a file of the same folder that is
+// there while a handle to it is open:
+//
+//	%ISOL_HVSOCK_DIR%\address-{id}       the ADDRESS_INFO that the host has set
+//
 // Source of addresses and well-known ids:
 // https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service
 #define WIN32_LEAN_AND_MEAN
@@ -61,6 +67,8 @@ static int(WSAAPI *ioctl_original)(SOCKET, DWORD, void *, DWORD, void *, DWORD, 
                                    LPWSAOVERLAPPED_COMPLETION_ROUTINE);
 static int(WSAAPI *getsockname_original)(SOCKET, struct sockaddr *, int *);
 static LPFN_CONNECTEX connectex_original;
+static HANDLE(WINAPI *createfile_original)(PCWSTR, DWORD, DWORD, SECURITY_ATTRIBUTES *, DWORD, DWORD, HANDLE);
+static BOOL(WINAPI *devicecontrol_original)(HANDLE, DWORD, void *, DWORD, void *, DWORD, DWORD *, OVERLAPPED *);
 
 // Nothing here is linked to ws2_32.dll, so that programs without sockets need
 // not carry it; a socket error is the thread's last error (WSASetLastError).
@@ -291,11 +299,50 @@ static BOOL WINAPI hv_close_handle(HANDLE handle)
     return close_handle_original(handle);
 }
 
+// ---- the provider's device
+
+static HANDLE WINAPI hv_createfile(PCWSTR name, DWORD access, DWORD share, SECURITY_ATTRIBUTES *security,
+                                   DWORD disposition, DWORD attributes, HANDLE template)
+{
+    static const WCHAR device[] = L"\\\\.\\HvSocketSystem\\AddressInfo\\";
+    const size_t length = sizeof device / sizeof device[0] - 1;
+    WCHAR path[MAX_PATH];
+    if (!name || _wcsnicmp(name, device, length) != 0)
+        return createfile_original(name, access, share, security, disposition, attributes, template);
+    swprintf(path, MAX_PATH, L"%ls\\address-%ls", hvsock.folder, name + length);
+    return createfile_original(path, access, share, security, disposition, attributes | FILE_FLAG_DELETE_ON_CLOSE,
+                               template);
+}
+
+// As runhcs relies on it: internal/hvsocket sets an entry with this code.
+#define IOCTL_UPDATE_ADDRESS_INFO 0x21c004
+
+static BOOL WINAPI hv_devicecontrol(HANDLE file, DWORD code, void *in, DWORD in_size, void *out, DWORD out_size,
+                                    DWORD *returned, OVERLAPPED *overlapped)
+{
+    DWORD written = 0;
+    if (code != IOCTL_UPDATE_ADDRESS_INFO)
+        return devicecontrol_original(file, code, in, in_size, out, out_size, returned, overlapped);
+    if (returned)
+        *returned = 0;
+    return WriteFile(file, in, in_size, &written, NULL);
+}
+
+static void add_device(void)
+{
+    HMODULE kernel = GetModuleHandleW(L"kernel32.dll");
+    createfile_original = (void *)GetProcAddress(kernel, "CreateFileW");
+    devicecontrol_original = (void *)GetProcAddress(kernel, "DeviceIoControl");
+    replace_export(kernel, "CreateFileW", (void *)hv_createfile);
+    replace_export(kernel, "DeviceIoControl", (void *)hv_devicecontrol);
+}
+
 void add_hvsock(void)
 {
     if (!GetEnvironmentVariableW(L"ISOL_HVSOCK_DIR", hvsock.folder, MAX_PATH - 120))
         return;
     hvsock.guest = GetEnvironmentVariableW(L"ISOL_HVSOCK_VM", hvsock.vm, 64) != 0;
+    add_device();
     HMODULE ws2 = LoadLibraryW(L"ws2_32.dll");
     if (!ws2)
         return;
