@@ -187,8 +187,9 @@ func (p *process) Done() <-chan struct{} { return p.done }
 // ExitCode implements [hcsemu.RunningProcess].
 func (p *process) ExitCode() uint32 { return p.code }
 
-// end terminates the process, if it has not ended.
-func (p *process) end(code uint32, gone hcsemu.HRESULT) error {
+// whileRunning calls f if the process has not ended, and gives what gone says
+// otherwise. A failure of f means that the process is ending.
+func (p *process) whileRunning(gone hcsemu.HRESULT, f func() error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
@@ -196,23 +197,28 @@ func (p *process) end(code uint32, gone hcsemu.HRESULT) error {
 		return gone
 	default:
 	}
-	if p.closed {
+	if p.closed || f() != nil {
 		return gone
-	}
-	if err := windows.TerminateProcess(p.handle, code); err != nil {
-		return gone // the only reason: it is ending
 	}
 	return nil
 }
 
 // Kill implements [hcsemu.RunningProcess].
-func (p *process) Kill() error { return p.end(exitTerminated, hcsemu.EProcessAlreadyStopped) }
+func (p *process) Kill() error {
+	return p.whileRunning(hcsemu.EProcessAlreadyStopped, func() error {
+		return windows.TerminateProcess(p.handle, exitTerminated)
+	})
+}
 
-// Signal implements [hcsemu.RunningProcess]. Control events have their default
-// effect: the process ends with STATUS_CONTROL_C_EXIT.
-// https://learn.microsoft.com/windows/console/handlerroutine
-func (p *process) Signal(hcsemu.Signal) error {
-	return p.end(exitControlSent, hcsemu.EElementNotFound)
+// Signal implements [hcsemu.RunningProcess].
+func (p *process) Signal(signal hcsemu.Signal) error {
+	return p.whileRunning(hcsemu.EElementNotFound, func() error {
+		if err := sendControlEvent(p.handle, signal); err == nil {
+			return nil
+		}
+		// Nothing listens, so the event has its default effect.
+		return windows.TerminateProcess(p.handle, exitControlSent)
+	})
 }
 
 // Resize implements [hcsemu.RunningProcess].

@@ -13,3 +13,6 @@ package silo
 
 // https://learn.microsoft.com/windows-hardware/drivers/ddi/ntifs/nf-ntifs-ntcreatejobobject
 //sys	ntCreateJobObject(job *windows.Handle, access uint32, attributes *windows.OBJECT_ATTRIBUTES) (status error) = ntdll.NtCreateJobObject
+
+// https://learn.microsoft.com/windows/win32/api/processthreadsapi/nf-processthreadsapi-createremotethread
+//sys	createRemoteThread(process windows.Handle, attributes *windows.SecurityAttributes, stack uintptr, start uintptr, parameter uintptr, flags uint32, id *uint32) (thread windows.Handle, err error) = kernel32.CreateRemoteThread

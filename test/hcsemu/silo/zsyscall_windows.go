@@ -41,11 +41,21 @@ var (
 	modkernel32 = windows.NewLazySystemDLL("kernel32.dll")
 	modntdll    = windows.NewLazySystemDLL("ntdll.dll")
 
+	procCreateRemoteThread      = modkernel32.NewProc("CreateRemoteThread")
 	procGetProcessIoCounters    = modkernel32.NewProc("GetProcessIoCounters")
 	procK32GetProcessMemoryInfo = modkernel32.NewProc("K32GetProcessMemoryInfo")
 	procPeekNamedPipe           = modkernel32.NewProc("PeekNamedPipe")
 	procNtCreateJobObject       = modntdll.NewProc("NtCreateJobObject")
 )
+
+func createRemoteThread(process windows.Handle, attributes *windows.SecurityAttributes, stack uintptr, start uintptr, parameter uintptr, flags uint32, id *uint32) (thread windows.Handle, err error) {
+	r0, _, e1 := syscall.SyscallN(procCreateRemoteThread.Addr(), uintptr(process), uintptr(unsafe.Pointer(attributes)), uintptr(stack), uintptr(start), uintptr(parameter), uintptr(flags), uintptr(unsafe.Pointer(id)))
+	thread = windows.Handle(r0)
+	if thread == 0 {
+		err = errnoErr(e1)
+	}
+	return
+}
 
 func getProcessIoCounters(process windows.Handle, counters *windows.IO_COUNTERS) (err error) {
 	r1, _, e1 := syscall.SyscallN(procGetProcessIoCounters.Addr(), uintptr(process), uintptr(unsafe.Pointer(counters)))

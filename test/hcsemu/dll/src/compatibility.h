@@ -9,6 +9,9 @@
 // mend_ntdll makes functions of ntdll.dll that Go programs use answer as on Windows.
 void mend_ntdll(void);
 
+// mend_control_events gives control events that nobody handles Windows' exit code.
+void mend_control_events(void);
+
 // add_hvsock gives the process Hyper-V sockets, if the environment names a
 // folder for them (ISOL_HVSOCK_DIR).
 void add_hvsock(void);
