@@ -1,7 +1,7 @@
 // Command bench measures isol's shim beside Microsoft's runhcs shim, in one
 // run on one emulated machine.
 //
-//	go run ./test/bench [-short] [-json FILE] [-doc] [-shim NAME=FILE]...
+//	go run ./test/bench [-short] [-json FILE] [-doc] [-trace] [-shim NAME=FILE]...
 //
 // A round measures each shim in turn; which comes first alternates, so that
 // what the machine does besides hits all alike. The table shows medians, the
@@ -46,6 +46,7 @@ type options struct {
 	short bool
 	size  size
 	json  string
+	trace bool
 	extra []string // NAME=FILE
 }
 
@@ -57,6 +58,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	set.BoolVar(&o.short, "short", false, "one small round: shows that all can be measured, not how much it is")
 	set.IntVar(&rounds, "rounds", 0, "how many rounds; 0 for what is usual")
 	set.StringVar(&o.json, "json", "", "write all samples to this `file`")
+	set.BoolVar(&o.trace, "trace", false, "print when what happened: the driver's marks and the emulator's calls")
 	set.Func("shim", "compare a further build of isol's shim too, as `NAME=FILE`; may be repeated", func(s string) error {
 		if name, file, ok := strings.Cut(s, "="); !ok || name == "" || file == "" {
 			return errors.New("want NAME=FILE")
@@ -111,7 +113,11 @@ func measure(ctx context.Context, o options, progress io.Writer) (_ *figure.Repo
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	b, err := openBench(ctx, l, driverFile, shims, o.size)
+	var trace io.Writer
+	if o.trace {
+		trace = progress
+	}
+	b, err := openBench(ctx, l, driverFile, shims, o.size, trace)
 	if err != nil {
 		return nil, err
 	}

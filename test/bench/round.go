@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -83,6 +85,13 @@ func (t *task) noteOwn(figure string, r *driver.Reply, from, to driver.Mark) err
 	span, err := r.Span(from, to)
 	if err != nil {
 		return err
+	}
+	if t.trace != nil {
+		fmt.Fprintf(t.trace, "%s %s:", t.shim.name, figure)
+		for _, m := range slices.SortedFunc(maps.Keys(r.Marks), func(a, b driver.Mark) int { return r.Marks[a].Compare(r.Marks[b]) }) {
+			fmt.Fprintf(t.trace, " %s %s", m, r.Marks[m].Local().Format("05.0000"))
+		}
+		fmt.Fprintln(t.trace)
 	}
 	t.samples.Add(figure, t.shim.name, milliseconds(length(span)))
 	t.took = append(t.took, taken{figure: figure, span: span, ended: r.Marks[driver.Ended]})

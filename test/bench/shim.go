@@ -42,14 +42,15 @@ type bench struct {
 	stdin   io.Closer
 	samples figure.Samples
 	size    size
-	parent  string // the image's snapshot
-	last    int    // of the emulator's calls that have been read
-	count   int    // of the tasks
+	trace   io.Writer // gets marks and the emulator's calls; nil for none
+	parent  string    // the image's snapshot
+	last    int       // of the emulator's calls that have been read
+	count   int       // of the tasks
 }
 
 // openBench puts driver and shims into a lab. The caller closes what it returns.
-func openBench(ctx context.Context, l *lab.Lab, driverFile string, shims []shim, n size) (*bench, error) {
-	b := &bench{lab: l, samples: figure.Samples{}, size: n}
+func openBench(ctx context.Context, l *lab.Lab, driverFile string, shims []shim, n size, trace io.Writer) (*bench, error) {
+	b := &bench{lab: l, samples: figure.Samples{}, size: n, trace: trace}
 	exe := folder + `\` + driver.Exe
 	if err := install(l, exe, driverFile); err != nil {
 		return nil, err
@@ -177,6 +178,9 @@ func (b *bench) emulatorCalls(pid uint32, exe string) (all, creates []figure.Spa
 		b.last = max(b.last, c.Seq)
 		if c.Caller.PID != pid || !strings.EqualFold(c.Caller.Exe, exe) {
 			continue
+		}
+		if b.trace != nil {
+			fmt.Fprintf(b.trace, "  %s +%-8s %s\n", c.Time.Format("05.0000"), c.Duration.Round(100*time.Microsecond), c.Function)
 		}
 		span := figure.Span{Begin: c.Time, End: c.Time.Add(c.Duration)}
 		all = append(all, span)
