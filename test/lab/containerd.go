@@ -158,6 +158,7 @@ func (l *Lab) startContainerd(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("lab: containerd does not answer: %w", err), conn.Close())
 	}
+	context.AfterFunc(l.ctx, func() { conn.Close() })
 	l.conn = conn
 	return nil
 }

@@ -51,7 +51,7 @@ func buildOurs(ctx context.Context, cache string, progress func(string)) (files 
 		EmulatorExe: filepath.Join(dir, "hcsemu.exe"),
 	}
 	for _, name := range dll.Names() {
-		// DLLs come from system32 only: fact 7 of docs/lab.md.
+		// Go programs load DLLs by name from system32 only: x/sys/windows.NewLazySystemDLL.
 		files[system32+`\`+name] = filepath.Join(dir, name)
 	}
 	return files, unlock, nil

@@ -32,7 +32,8 @@ type Lab struct {
 
 	ctx        context.Context // ends with the lab
 	cancel     context.CancelFunc
-	dir        string // all of it: the prefix and the logs
+	starting   sync.Mutex // held by Start, so that an end does not race with what still comes up
+	dir        string     // all of it: the prefix and the logs
 	prefix     prefix
 	guard      *guard
 	emulator   *server
@@ -42,8 +43,9 @@ type Lab struct {
 	close      func() error
 }
 
-// Start boots a lab. When ctx ends, so does the lab, as by Close. The first one
-// on a machine takes minutes, since it builds the peers; later ones seconds.
+// Start boots a lab. When ctx ends, so does the lab, as by Close (mind that
+// testing's T.Context ends before functions of T.Cleanup run). The first one on
+// a machine takes minutes, since it builds the peers; later ones seconds.
 func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if cfg.Windows == (Windows{}) {
 		cfg.Windows = Server2022
@@ -75,6 +77,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if err == nil {
 		err = l.boot(ctx, p.images)
 	}
+	l.starting.Unlock()
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -131,6 +134,7 @@ func newLab(ctx context.Context, cfg Config, t tools) (*Lab, error) {
 	}
 	l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	l.close = sync.OnceValue(l.end)
+	l.starting.Lock()
 	context.AfterFunc(ctx, func() { l.close() })
 	return l, nil
 }
@@ -195,9 +199,8 @@ func (l *Lab) Close() error { return l.close() }
 
 // end is Close, once. The guard does the ending: see guard.sh.
 func (l *Lab) end() error {
-	l.cancel()
-	if l.conn != nil {
-		l.conn.Close() // its end is part of the lab's end
-	}
+	l.cancel() // which makes a start that is under way fail
+	l.starting.Lock()
+	defer l.starting.Unlock()
 	return l.guard.end()
 }
