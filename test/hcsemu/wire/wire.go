@@ -59,7 +59,7 @@ import (
 )
 
 // Constants of the protocol. transport.h repeats them; TestHeaderAgrees keeps
-// the two the same.
+// the two the same (test/hcsemu/dll).
 const (
 	// PipeName is where the service listens. A Wine prefix has its own pipes,
 	// so services of different prefixes do not meet.

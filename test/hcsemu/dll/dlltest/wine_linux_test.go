@@ -1,7 +1,6 @@
 package dlltest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -9,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/isolrun/isol/test/hcsemu/dll"
 )
@@ -35,16 +33,15 @@ func TestUnderWine(t *testing.T) {
 	m.build("dlltest.exe", "test", "-c", ".")
 	service := m.serve()
 
-	run := m.command(t.Context(), `C:\dlltest.exe`, append([]string{"-test.v"}, filters()...)...)
-	out, err := run.CombinedOutput()
-	report(t, out)
+	out, err := m.run(`C:\dlltest.exe`, append([]string{"-test.v"}, filters()...)...)
+	t.Logf("under Wine:\n%s", out)
 	if err != nil {
 		t.Errorf("the tests under Wine: %v", err)
 	}
-	if out, err := m.command(t.Context(), `C:\hcsemu.exe`, "ledger").CombinedOutput(); err != nil {
+	if out, err := m.run(`C:\hcsemu.exe`, "ledger"); err != nil {
 		t.Errorf("after all tests something is handed out: %v\n%s", err, out)
 	}
-	if out, err := m.command(t.Context(), `C:\hcsemu.exe`, "stop").CombinedOutput(); err != nil {
+	if out, err := m.run(`C:\hcsemu.exe`, "stop"); err != nil {
 		t.Errorf("stop: %v\n%s", err, out)
 	}
 	_ = service.Wait() // the tests stop the service themselves; its own end says nothing
@@ -57,12 +54,6 @@ func filters() []string {
 		return []string{"-test.run=" + run}
 	}
 	return nil
-}
-
-// report shows what the inner tests said: failures always, the rest with -v.
-func report(t *testing.T, out []byte) {
-	t.Helper()
-	t.Logf("under Wine:\n%s", bytes.ReplaceAll(out, []byte("\r"), nil))
 }
 
 func newMachine(t *testing.T) *machine {
@@ -83,7 +74,7 @@ func newMachine(t *testing.T) *machine {
 		`ISOL_HVSOCK_DIR=C:\hvsock`,
 	}
 	t.Cleanup(m.stop)
-	if out, err := m.command(t.Context(), "wineboot", "--init").CombinedOutput(); err != nil {
+	if out, err := m.run("wineboot", "--init"); err != nil {
 		t.Fatalf("wineboot: %v\n%s", err, out)
 	}
 	err := dll.Build(t.Context(), m.path("windows/system32"))
@@ -105,8 +96,23 @@ func (m *machine) path(name string) string { return filepath.Join(m.dir, "drive_
 func (m *machine) command(ctx context.Context, program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, m.wine, append([]string{program}, args...)...)
 	cmd.Env, cmd.Dir = m.env, m.dir
-	cmd.WaitDelay = 10 * time.Second
 	return cmd
+}
+
+// run runs a program to its end and returns its output. That goes to a file
+// and not to a pipe: Wine's server, which a program may start, would hold the pipe.
+func (m *machine) run(program string, args ...string) (string, error) {
+	m.t.Helper()
+	file, err := os.CreateTemp(m.dir, "output-")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer file.Close()
+	cmd := m.command(m.t.Context(), program, args...)
+	cmd.Stdout, cmd.Stderr = file, file
+	runErr := cmd.Run()
+	out, err := os.ReadFile(file.Name())
+	return strings.ReplaceAll(string(out), "\r", ""), errors.Join(runErr, err)
 }
 
 // build runs the go command for Windows; the result lies on drive C:.
@@ -127,7 +133,7 @@ func (m *machine) serve() *exec.Cmd {
 	if err := cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
-	if out, err := m.command(m.t.Context(), `C:\hcsemu.exe`, "ping", "--timeout", "30s").CombinedOutput(); err != nil {
+	if out, err := m.run(`C:\hcsemu.exe`, "ping", "--timeout", "30s"); err != nil {
 		m.t.Fatalf("the service does not answer: %v\n%s", err, out)
 	}
 	return cmd
