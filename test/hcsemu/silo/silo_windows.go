@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -64,6 +65,7 @@ type silo struct {
 	mu   sync.Mutex
 	job  windows.Handle // 0 once closed; guarded by mu
 	past hcsemu.Usage   // of processes that have ended; guarded by mu
+	own  []*process     // started here and not seen to end; guarded by mu
 }
 
 // newJob makes the container's job object, under the name by which runhcs
@@ -106,7 +108,31 @@ func (s *silo) Start(ctx context.Context, spec hcsemu.ProcessSpec) (hcsemu.Runni
 	if job == 0 {
 		return nil, hcsemu.EInvalidState
 	}
-	return startProcess(s, job, launch, spec)
+	p, err := startProcess(s, job, launch, spec)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.own = append(s.own, p)
+	return p, nil
+}
+
+// ownPidsLocked returns the ids of the processes that were started here and run.
+func (s *silo) ownPidsLocked() []uint32 {
+	s.own = slices.DeleteFunc(s.own, func(p *process) bool {
+		select {
+		case <-p.done:
+			return true
+		default:
+			return false
+		}
+	})
+	pids := make([]uint32, 0, len(s.own))
+	for _, p := range s.own {
+		pids = append(pids, p.pid)
+	}
+	return pids
 }
 
 // ended adds what a process has used to the past.
@@ -124,7 +150,8 @@ func (s *silo) ended(process windows.Handle) {
 	s.past.WriteBytes += u.WriteBytes
 }
 
-// pids lists the job's processes.
+// pids lists the job's processes. Wine 8 lists a process in its job only some
+// hundred milliseconds after it was put there: those started here are added.
 func (s *silo) pids() []uint32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,12 +165,14 @@ func (s *silo) pids() []uint32 {
 	}
 	err := windows.QueryInformationJobObject(s.job, windows.JobObjectBasicProcessIdList,
 		uintptr(unsafe.Pointer(&list)), uint32(unsafe.Sizeof(list)), nil)
+	pids := s.ownPidsLocked()
 	if err != nil {
-		return nil
+		return pids
 	}
-	pids := make([]uint32, 0, list.Listed)
 	for _, id := range list.IDs[:min(int(list.Listed), len(list.IDs))] {
-		pids = append(pids, uint32(id))
+		if !slices.Contains(pids, uint32(id)) {
+			pids = append(pids, uint32(id))
+		}
 	}
 	return pids
 }
