@@ -6,12 +6,14 @@ package main
 import (
 	"context"
 
+	"github.com/isolrun/isol/internal/gcs"
 	"github.com/isolrun/isol/internal/hcs/computecore"
 	"github.com/isolrun/isol/internal/host"
 	"github.com/isolrun/isol/internal/layers"
 	"github.com/isolrun/isol/internal/shim"
 	"github.com/isolrun/isol/internal/shim/launch"
 	"github.com/isolrun/isol/internal/stdio"
+	"github.com/isolrun/isol/internal/uvm"
 )
 
 func main() {
@@ -22,5 +24,10 @@ func main() {
 		Image:  host.ReadImage,
 		Pipes:  stdio.Native(),
 		System: launch.Native(),
+		VM: shim.VMSystem{
+			Sockets:    gcs.NewListener,
+			TimeZone:   uvm.HostTimeZone,
+			NameToGUID: layers.Windows().NameToGUID,
+		},
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/isolrun/isol/internal/hcs"
+	"github.com/isolrun/isol/internal/hcs/schema"
 	"github.com/isolrun/isol/internal/isolation"
 	"github.com/isolrun/isol/internal/layers"
 	"github.com/isolrun/isol/internal/oci"
@@ -25,6 +26,7 @@ type Config struct {
 	Layers    layers.Store
 	Stdio     StdioOpener
 	Events    Publisher
+	VMs       VMs            // nil: plans with Hyper-V isolation are refused as unimplemented
 	Affinity  AffinitySetter // nil: plans with CPU affinity are refused as unimplemented
 	Origin    string         // identifies this machine in journals; empty: not checked
 	Log       *slog.Logger   // nil: discarded
@@ -119,6 +121,15 @@ type Stats struct {
 	StorageReadBytes  uint64
 	StorageWriteCount uint64
 	StorageWriteBytes uint64
+
+	VM *VMStats // nil unless the task owns a utility VM
+}
+
+// VMStats are the statistics of a utility VM.
+type VMStats struct {
+	CPUTotal time.Duration
+	Nodes    uint32           // virtual NUMA nodes
+	Memory   *schema.VMMemory // as HCS reports it, nil if it does not
 }
 
 // Update changes the resources of a running container; nil is not changed.

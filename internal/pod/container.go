@@ -24,6 +24,7 @@ type kernel interface {
 // then Delete's.
 type container struct {
 	compute hcs.Compute
+	vm      VM // that the container owns: its end is the container's; nil for none
 	// makeSure ends the system through a new handle, if it still runs. It is
 	// for an end that our own handle did not see: the service went away, or
 	// did not answer.

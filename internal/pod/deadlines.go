@@ -6,6 +6,7 @@ import "time"
 // system, or one wait, by itself: a slow step does not eat the time of the
 // next, and a teardown ends after the sum of its steps at the latest.
 type Deadlines struct {
+	Boot          time.Duration // a utility VM, until its guest answers; its steps have deadlines of their own
 	Create        time.Duration // HcsCreateComputeSystem
 	Start         time.Duration // HcsStartComputeSystem
 	CreateProcess time.Duration
@@ -28,6 +29,7 @@ type Deadlines struct {
 // Kill (30 s each) and DrainQuiet (1 s) are the reference's.
 func DefaultDeadlines() Deadlines {
 	return Deadlines{
+		Boot:          10 * time.Minute,
 		Create:        4 * time.Minute,
 		Start:         4 * time.Minute,
 		CreateProcess: time.Minute,
@@ -51,7 +53,7 @@ func DefaultDeadlines() Deadlines {
 func (d Deadlines) withDefaults() Deadlines {
 	def := DefaultDeadlines()
 	for _, f := range []struct{ p, v *time.Duration }{
-		{&d.Create, &def.Create}, {&d.Start, &def.Start}, {&d.CreateProcess, &def.CreateProcess},
+		{&d.Boot, &def.Boot}, {&d.Create, &def.Create}, {&d.Start, &def.Start}, {&d.CreateProcess, &def.CreateProcess},
 		{&d.Streams, &def.Streams}, {&d.Layers, &def.Layers}, {&d.Query, &def.Query},
 		{&d.Modify, &def.Modify}, {&d.Signal, &def.Signal}, {&d.SignalAnswer, &def.SignalAnswer},
 		{&d.Kill, &def.Kill}, {&d.Drain, &def.Drain}, {&d.DrainQuiet, &def.DrainQuiet},

@@ -29,7 +29,7 @@ func (k *hostKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *c
 	}
 	defer func() {
 		if err != nil {
-			k.abandon(c)
+			c.abandon()
 		}
 	}()
 	mounted, err := k.mount(s, req, c)
@@ -105,7 +105,7 @@ func (k *hostKernel) createSystem(s *steps, id string, doc *schema.ComputeSystem
 
 // abandon undoes a create that failed. What cannot be released now is in the
 // journal.
-func (k *hostKernel) abandon(c *container) {
+func (c *container) abandon() {
 	if c.compute != nil {
 		c.end(false)
 	}

@@ -52,6 +52,8 @@ func (p *Pod) kernelFor(req *CreateTask) (kernel, error) {
 		what = "Linux guests"
 	case req.Plan.Mode == isolation.ModeProcess:
 		return &hostKernel{cfg: &p.cfg, log: p.log}, nil
+	case req.Plan.Mode == isolation.ModeHyperV && p.cfg.VMs != nil:
+		return &vmKernel{cfg: &p.cfg, log: p.log, vm: p.sandboxVM()}, nil
 	case req.Plan.Mode == isolation.ModeHyperV:
 		what = "Hyper-V isolation"
 	case req.Plan.Mode == isolation.ModeHostProcess:
@@ -61,6 +63,17 @@ func (p *Pod) kernelFor(req *CreateTask) (kernel, error) {
 	}
 	return nil, &fault.Error{Kind: fault.Unimplemented, Op: "create task", Subject: req.ID,
 		Detail: "this isol does not run " + what + " yet", Hint: "process isolation works"}
+}
+
+// sandboxVM returns the VM of the pod's sandbox, nil if there is none yet.
+func (p *Pod) sandboxVM() VM {
+	p.mu.Lock()
+	sandbox := p.sandboxLocked()
+	p.mu.Unlock()
+	if sandbox == nil || sandbox.init.current() != stateRunning {
+		return nil // admit refuses the workload
+	}
+	return sandbox.container.vm
 }
 
 // admit takes a task into the pod if its role fits what is there.

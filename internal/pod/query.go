@@ -9,6 +9,7 @@ import (
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/hcs/schema"
+	"github.com/isolrun/isol/internal/isolation"
 )
 
 // Pids lists the processes of a task's container; none if it does not run.
@@ -64,13 +65,46 @@ func (p *Pod) Stats(ctx context.Context, id string) (Stats, error) {
 }
 
 func (t *task) readStats() (Stats, error) {
+	s := Stats{Timestamp: time.Now()}
+	var err error
+	if s.VM, err = t.vmStats(); err != nil {
+		return Stats{}, err
+	}
+	if s.VM != nil && t.plan.Role == isolation.RoleSandbox {
+		return s, nil // nothing runs in the sandbox but its VM
+	}
 	props, err := t.query(context.Background(), schema.PropertyStatistics)
 	if err != nil {
 		return Stats{}, err
 	}
-	s := Stats{Timestamp: time.Now()}
 	if props != nil && props.Statistics != nil {
 		s.fill(props.Statistics)
+	}
+	return s, nil
+}
+
+// vmStats returns the statistics of the VM that the task owns, nil for none.
+func (t *task) vmStats() (*VMStats, error) {
+	if t.init.current() != stateRunning || t.container.vm == nil {
+		return nil, nil
+	}
+	ctx, cancel := bounded(t.cfg.Deadlines.Query)
+	defer cancel()
+	props, err := t.container.vm.Properties(ctx, schema.PropertyQuery{
+		PropertyTypes: []schema.PropertyType{schema.PropertyStatistics, schema.PropertyMemory},
+	})
+	if endedError(err) || errors.Is(err, hcs.ErrInvalidState) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &VMStats{}
+	if props.Statistics != nil && props.Statistics.Processor != nil {
+		s.CPUTotal = time.Duration(props.Statistics.Processor.TotalRuntime100ns) * 100 * time.Nanosecond
+	}
+	if m := props.Memory; m != nil {
+		s.Nodes, s.Memory = uint32(m.VirtualNodeCount), m.VirtualMachineMemory
 	}
 	return s, nil
 }

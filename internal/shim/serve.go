@@ -87,7 +87,7 @@ func newServer(ctx context.Context, m Machine, flags launch.Flags, params *boota
 	sd.RegisterCallback(func(context.Context) error { return events.Close() })
 	p, err := pod.New(pod.Config{
 		ID: flags.ID, Owner: Owner, HostBuild: facts.Version.Build, Origin: origin(),
-		Host: system, Layers: m.Layers(), Affinity: m.Affinity, Events: events,
+		Host: system, Layers: m.Layers(), VMs: newVMs(m.VM, system, log), Affinity: m.Affinity, Events: events,
 		Stdio: newStdio(m.Pipes, flags.Namespace, opts, log), Log: log,
 	})
 	if err != nil {

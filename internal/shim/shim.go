@@ -63,6 +63,7 @@ type Machine struct {
 	Probe    func() (host.Facts, error)
 	Image    func(layers []string) (host.Image, error)
 	Affinity pod.AffinitySetter // nil: none
+	VM       VMSystem
 	Pipes    stdio.System
 	System   launch.System
 }

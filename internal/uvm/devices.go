@@ -17,7 +17,7 @@ import (
 const sharePrefix = `\\?\VMSMB\VSMB-{dcc079ae-60ba-4d07-847c-3493609c0870}\`
 
 // Release gives back one use of a device. It must be called once.
-type Release func(context.Context) error
+type Release = func(context.Context) error
 
 // nothing is the Release of what was not acquired.
 func nothing(context.Context) error { return nil }

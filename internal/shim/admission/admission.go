@@ -141,8 +141,11 @@ func supported(p *isolation.Plan) error {
 	case isolation.ModeProcess:
 		return nil
 	case isolation.ModeHyperV:
-		return &fault.Error{Kind: fault.Unimplemented, Op: "run in a utility VM", Detail: why(p),
-			Hint: "this version of isol runs process isolation only: ask for it, or use another runtime"}
+		if p.Guest == isolation.GuestWindows {
+			return nil
+		}
+		return &fault.Error{Kind: fault.Unimplemented, Op: "run a Linux container", Detail: why(p),
+			Hint: "this version of isol runs Windows containers only: use another runtime"}
 	case isolation.ModeHostProcess:
 		return fault.New(fault.Unimplemented, "this version of isol does not run HostProcess containers yet")
 	}

@@ -84,7 +84,7 @@ func pidsResponse(list []pod.ProcessInfo) (*task.PidsResponse, error) {
 }
 
 func statsResponse(s pod.Stats) (*task.StatsResponse, error) {
-	value, err := anyOf(&stats.Statistics{Container: &stats.Statistics_Windows{Windows: &stats.WindowsContainerStatistics{
+	value, err := anyOf(&stats.Statistics{VM: vmStatistics(s.VM), Container: &stats.Statistics_Windows{Windows: &stats.WindowsContainerStatistics{
 		Timestamp:          timestamp(s.Timestamp),
 		ContainerStartTime: timestamp(s.ContainerStart),
 		UptimeNS:           uint64(s.Uptime),
@@ -102,6 +102,25 @@ func statsResponse(s pod.Stats) (*task.StatsResponse, error) {
 		},
 	}}})
 	return &task.StatsResponse{Stats: value}, err
+}
+
+// vmStatistics are those of a task that owns a utility VM.
+func vmStatistics(s *pod.VMStats) *stats.VirtualMachineStatistics {
+	if s == nil {
+		return nil
+	}
+	memory := &stats.VirtualMachineMemoryStatistics{VirtualNodeCount: s.Nodes}
+	if m := s.Memory; m != nil {
+		memory.VmMemory = &stats.VirtualMachineMemory{
+			AvailableMemory: m.AvailableMemory, AvailableMemoryBuffer: m.AvailableMemoryBuffer,
+			ReservedMemory: m.ReservedMemory, AssignedMemory: m.AssignedMemory,
+			SlpActive: m.SlpActive, BalancingEnabled: m.BalancingEnabled, DmOperationInProgress: m.DmOperationInProgress,
+		}
+	}
+	return &stats.VirtualMachineStatistics{
+		Processor: &stats.VirtualMachineProcessorStatistics{TotalRuntimeNS: uint64(s.CPUTotal)},
+		Memory:    memory,
+	}
 }
 
 // consoleSize checks the size: HCS takes 16 bits for each side.

@@ -1,0 +1,224 @@
+package pod
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/hcs/doc"
+	"github.com/isolrun/isol/internal/hcs/schema"
+	"github.com/isolrun/isol/internal/isolation"
+	"github.com/isolrun/isol/internal/journal"
+	"github.com/isolrun/isol/internal/layers"
+)
+
+// vmKernel runs containers on the kernel of a utility VM: Hyper-V isolation.
+//
+//	standalone  boots a VM, runs its container in it, closes the VM with it
+//	sandbox     boots a VM, which is its container, closes the VM with it
+//	workload    runs its container in the VM of its sandbox, never closes it
+type vmKernel struct {
+	cfg *Config
+	log *slog.Logger
+	vm  VM // of the sandbox; nil: boot one
+}
+
+// create implements kernel.
+func (k *vmKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *container, err error) {
+	if err := runsInVM(req); err != nil {
+		return nil, err
+	}
+	c := &container{limits: &k.cfg.Deadlines, journal: j, log: k.log.With("id", req.ID), gone: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			c.abandon()
+		}
+	}()
+	vm := k.vm
+	if vm == nil {
+		if vm, err = k.boot(s, req, c); err != nil {
+			return nil, err
+		}
+		c.makeSure = func(context.Context) error { return vm.Close() }
+	} else {
+		c.makeSure = func(context.Context) error { return stillIn(vm, c, req.ID) }
+	}
+	if req.Plan.Role == isolation.RoleSandbox {
+		c.vm, c.compute = vm, newVMSandbox(req.ID, vm)
+		return c, nil
+	}
+	if k.vm == nil {
+		c.vm = vm
+	}
+	return c, k.createIn(s, req, c, vm)
+}
+
+// runsInVM refuses what a utility VM of isol does not carry yet.
+func runsInVM(req *CreateTask) error {
+	c := &req.Plan.Container
+	what := ""
+	switch {
+	case c.HostProcess != nil:
+		what = "a HostProcess container in a utility VM"
+	case len(c.Devices) > 0:
+		what = "devices in a utility VM"
+	case c.CredentialSpec != "":
+		what = "a credential spec in a utility VM"
+	case c.Network.NamespaceID != "" || len(c.Network.EndpointIDs) > 0:
+		what = "a network in a utility VM"
+	case len(c.Affinity) > 0:
+		what = "CPU affinity in a utility VM"
+	default:
+		return nil
+	}
+	return &fault.Error{Kind: fault.Unimplemented, Op: "create task", Subject: req.ID, Detail: "this isol does not run " + what + " yet",
+		Hint: "leave it out, or use process isolation"}
+}
+
+// boot boots the task's own VM.
+func (k *vmKernel) boot(s *steps, req *CreateTask, c *container) (vm VM, err error) {
+	if k.cfg.VMs == nil {
+		return nil, fault.New(fault.Unimplemented, "create task %s: this isol boots no utility VMs", req.ID)
+	}
+	err = s.do("boot", k.cfg.Deadlines.Boot, func(ctx context.Context) error {
+		entry, err := c.journal.Acquire(journal.Record{Kind: journal.KindComputeSystem, Name: req.Plan.UVM.ID})
+		if err != nil {
+			return err
+		}
+		if vm, err = k.cfg.VMs.Boot(ctx, req.Plan.UVM, req.Layers); err != nil {
+			// By contract nothing of the VM is left.
+			if jerr := c.journal.Release(entry); jerr != nil {
+				c.log.Warn("strike the journal", "error", jerr)
+			}
+			return req.Plan.Mismatch(err)
+		}
+		c.hold("utility VM "+req.Plan.UVM.ID, entry, k.cfg.Deadlines.Terminate, func(context.Context) error { return vm.Close() })
+		return nil
+	})
+	return vm, err
+}
+
+// createIn makes the container in the VM.
+func (k *vmKernel) createIn(s *steps, req *CreateTask, c *container, vm VM) error {
+	facts := doc.Facts{Owner: k.cfg.Owner}
+	err := s.do("scratch", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
+		return k.cfg.Layers.EnsureScratch(ctx, req.Layers)
+	})
+	if err != nil {
+		return err
+	}
+	err = s.do("layers", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
+		m, release, err := vm.Mount(ctx, req.Layers)
+		if err != nil {
+			return err
+		}
+		c.hold("layers "+req.Layers.Scratch, nil, k.cfg.Deadlines.Layers, release)
+		facts.Root, facts.Layers = m.Path, documentLayers(m)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	plan := *req.Plan
+	err = s.do("mounts", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
+		if facts.Paths, err = k.mounts(ctx, &plan, c, vm); err != nil {
+			return err
+		}
+		plan.Container.Pipes, err = k.pipes(ctx, &plan, c, vm)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	hosted, err := doc.Hosted(&plan, facts)
+	if err != nil {
+		return fault.Wrap(err, s.what+" "+req.ID, "document")
+	}
+	return s.do("create", k.cfg.Deadlines.Create, func(ctx context.Context) error {
+		compute, err := vm.Create(ctx, req.ID, &schema.ComputeSystem{SchemaVersion: schema.V21(), Container: hosted})
+		if err != nil {
+			return plan.Mismatch(err)
+		}
+		c.compute = compute
+		c.hold("container "+req.ID, nil, k.cfg.Deadlines.Terminate, func(context.Context) error { return closed(compute.Close()) })
+		return nil
+	})
+}
+
+func documentLayers(m layers.Mounted) []doc.Layer {
+	out := make([]doc.Layer, 0, len(m.Layers))
+	for _, l := range m.Layers {
+		out = append(out, doc.Layer{ID: l.ID, Path: l.Path})
+	}
+	return out
+}
+
+// mounts carries the plan's mounts into the VM and returns where the guest
+// finds each.
+func (k *vmKernel) mounts(ctx context.Context, plan *isolation.Plan, c *container, vm VM) ([]string, error) {
+	paths := make([]string, 0, len(plan.Container.Mounts))
+	for i := range plan.Container.Mounts {
+		m := &plan.Container.Mounts[i]
+		var path string
+		var release func(context.Context) error
+		var err error
+		switch m.Mechanism {
+		case isolation.MechanismVSMB:
+			path, release, err = vm.Share(ctx, m.Source, m.ReadOnly)
+		case isolation.MechanismSCSI:
+			path, release, err = vm.Attach(ctx, schema.Attachment{Type: attachment(m.Type), Path: m.Source, ReadOnly: m.ReadOnly})
+		default:
+			err = fault.New(fault.Unimplemented, "this isol does not carry a mount of type %q from %s into a utility VM yet", m.Type, m.Source)
+		}
+		if err != nil {
+			return nil, fault.Wrap(err, "mount", m.Destination)
+		}
+		c.hold("mount "+m.Source, nil, k.cfg.Deadlines.Modify, release)
+		paths = append(paths, path)
+	}
+	return paths, nil
+}
+
+func attachment(mountType string) schema.AttachmentType {
+	if mountType == "physical-disk" {
+		return schema.AttachmentPassThru
+	}
+	return schema.AttachmentVirtualDisk
+}
+
+// pipes shares the plan's pipes and returns them as the guest finds them.
+func (k *vmKernel) pipes(ctx context.Context, plan *isolation.Plan, c *container, vm VM) ([]isolation.Pipe, error) {
+	out := make([]isolation.Pipe, 0, len(plan.Container.Pipes))
+	for _, p := range plan.Container.Pipes {
+		if !p.Guest {
+			path, release, err := vm.SharePipe(ctx, p.HostPath)
+			if err != nil {
+				return nil, err
+			}
+			c.hold("pipe "+p.HostPath, nil, k.cfg.Deadlines.Modify, release)
+			p.HostPath = path
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// stillIn makes sure that a workload's container has ended without ending the
+// VM, which is the pod's: if it has not, that is an error.
+func stillIn(vm VM, c *container, id string) error {
+	for _, done := range []<-chan struct{}{vm.Done(), c.compute.Done()} {
+		select {
+		case <-done:
+			return nil
+		default:
+		}
+	}
+	return &fault.Error{Kind: fault.DeadlineExceeded, Op: "end container", Subject: id, Detail: "its guest does not end it",
+		Hint: "its VM is the pod's: stop the pod"}
+}
+
+// hold keeps something for the container until free.
+func (c *container) hold(name string, entry *journal.Entry, limit time.Duration, free func(context.Context) error) {
+	c.holds = append(c.holds, hold{name, entry, limit, free})
+}

@@ -1,0 +1,53 @@
+package shim
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/isolrun/isol/internal/gcs"
+	"github.com/isolrun/isol/internal/hcs"
+	"github.com/isolrun/isol/internal/isolation"
+	"github.com/isolrun/isol/internal/layers"
+	"github.com/isolrun/isol/internal/pod"
+	"github.com/isolrun/isol/internal/uvm"
+)
+
+// VMSystem is what utility VMs need of the machine beside the compute service.
+type VMSystem struct {
+	Sockets    func(runtimeID string) (gcs.Listener, error) // nil: no VM is booted
+	TimeZone   func() (*gcs.TimeZoneInformation, error)
+	NameToGUID func(name string) (string, error)
+}
+
+// vms boots the pod's utility VM with internal/uvm.
+type vms struct {
+	system VMSystem
+	host   hcs.Host
+	log    *slog.Logger
+}
+
+// newVMs returns nil, not a nil pointer in an interface, for a machine without.
+func newVMs(system VMSystem, host hcs.Host, log *slog.Logger) pod.VMs {
+	if system.Sockets == nil {
+		return nil
+	}
+	return vms{system, host, log}
+}
+
+// Boot implements pod.VMs.
+func (v vms) Boot(ctx context.Context, plan *isolation.UVM, l layers.Layers) (pod.VM, error) {
+	u, err := uvm.Boot(ctx, uvm.Config{
+		Owner: Owner, Plan: plan, Layers: l, Host: v.host, Log: v.log,
+		Sockets: v.system.Sockets, TimeZone: v.system.TimeZone, NameToGUID: v.system.NameToGUID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	phases := make([]any, 0, 2+2*len(u.Phases()))
+	phases = append(phases, "vm", u.ID())
+	for _, p := range u.Phases() {
+		phases = append(phases, p.Name, p.Took)
+	}
+	v.log.Info("utility VM booted", phases...)
+	return u, nil
+}
