@@ -1,0 +1,200 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/isolrun/isol/test/hcsemu"
+	"github.com/isolrun/isol/test/lab"
+)
+
+const (
+	isol   = "io.containerd.isol.v1"
+	runhcs = "io.containerd.runhcs.v1"
+)
+
+// Machine is a Windows machine with containerd and isol's shim.
+type Machine interface {
+	// Ctr runs ctr.exe with the given input.
+	Ctr(ctx context.Context, stdin string, args ...string) (lab.Result, error)
+	// Image is a Windows image that fits the machine.
+	Image() string
+	// HasProcess says whether the machine's process list has the program under this id.
+	HasProcess(ctx context.Context, pid, program string) (bool, error)
+}
+
+// emulated is the lab's machine.
+type emulated struct{ *lab.Lab }
+
+func (m emulated) Ctr(ctx context.Context, stdin string, args ...string) (lab.Result, error) {
+	p, err := m.StartProcess(ctx, lab.Command{Args: append([]string{lab.CtrExe}, args...), Stdin: strings.NewReader(stdin)})
+	if err != nil {
+		return lab.Result{}, err
+	}
+	return p.Wait()
+}
+
+func (m emulated) HasProcess(ctx context.Context, pid, program string) (bool, error) {
+	processes, err := m.Processes(ctx)
+	for _, p := range processes {
+		if fmt.Sprint(p.PID) == pid && strings.EqualFold(p.Name, program) {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+// host is the Windows machine that the test runs on.
+type host struct{ image string }
+
+func (m host) Ctr(ctx context.Context, stdin string, args ...string) (lab.Result, error) {
+	var out, errs bytes.Buffer
+	cmd := exec.CommandContext(ctx, "ctr.exe", args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		err = nil
+	}
+	return lab.Result{Stdout: out.String(), Stderr: errs.String(), ExitCode: cmd.ProcessState.ExitCode()}, err
+}
+
+func (m host) Image() string { return m.image }
+
+func (m host) HasProcess(ctx context.Context, pid, program string) (bool, error) {
+	out, err := exec.CommandContext(ctx, "tasklist.exe", "/FI", "PID eq "+pid, "/FO", "CSV", "/NH").Output()
+	return strings.Contains(strings.ToLower(string(out)), strings.ToLower(program)), err
+}
+
+// shared is the lab that most tests run in: booting one takes seconds.
+var shared struct {
+	once sync.Once
+	lab  *lab.Lab
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared.lab != nil {
+		if err := shared.lab.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// machine returns the machine to test on. The test fails if it leaves anything
+// in an emulated machine's ledger.
+func machine(t *testing.T) Machine {
+	t.Helper()
+	if os.Getenv("ISOL_E2E_HOST") != "" {
+		image := os.Getenv("ISOL_E2E_IMAGE")
+		if image == "" {
+			t.Skip("ISOL_E2E_IMAGE names no image: pull a Windows image that fits this host and name it")
+		}
+		return host{image}
+	}
+	return emulated{labOf(t)}
+}
+
+// labOf returns the shared lab, for tests that need an emulated machine.
+func labOf(t *testing.T) *lab.Lab {
+	t.Helper()
+	if os.Getenv("ISOL_E2E_HOST") != "" {
+		t.Skip("needs an emulated machine")
+	}
+	lab.Require(t)
+	shared.once.Do(func() { shared.lab, shared.err = boot(t) })
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	l := shared.lab
+	t.Cleanup(func() {
+		if err := l.Faults(); err != nil {
+			t.Error(err)
+		}
+		clean(t, l)
+		if t.Failed() {
+			t.Log(tail(l.Logs(), 150))
+		}
+	})
+	return l
+}
+
+// boot starts a lab with both shims. It lives until TestMain ends it.
+func boot(t *testing.T) (*lab.Lab, error) {
+	cache, err := lab.CacheDir()
+	if err != nil {
+		return nil, err
+	}
+	progress := func(line string) { t.Log("lab: " + line) }
+	shim, err := lab.BuildIsolShim(t.Context(), cache, progress)
+	if err != nil {
+		return nil, err
+	}
+	return lab.Start(context.WithoutCancel(t.Context()), lab.Config{Shims: map[string]string{lab.IsolShim: shim}, Out: t.Output()})
+}
+
+// clean fails the test if the emulated services have not everything back. A
+// deleted task's shim may still be on its way out.
+func clean(t *testing.T, l *lab.Lab) {
+	t.Helper()
+	var ledger hcsemu.Ledger
+	var err error
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if ledger, err = l.Ledger(); err != nil {
+			t.Fatal(err)
+		}
+		if ledger.Empty() {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("left in the ledger:\n%s", ledger.Leaks())
+			return
+		}
+	}
+}
+
+func tail(text string, lines int) string {
+	all := strings.SplitAfter(text, "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "")
+}
+
+// ctr runs ctr and returns what it left; only a ctr that can't run is fatal.
+func ctr(t *testing.T, m Machine, args ...string) lab.Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	r, err := m.Ctr(ctx, "", args...)
+	if err != nil {
+		t.Fatalf("ctr %s: %v\n%s%s", strings.Join(args, " "), err, r.Stdout, r.Stderr)
+	}
+	return r
+}
+
+// must runs ctr, which must succeed, and returns its output.
+func must(t *testing.T, m Machine, args ...string) string {
+	t.Helper()
+	r := ctr(t, m, args...)
+	if r.ExitCode != 0 {
+		t.Fatalf("ctr %s: exit %d\n%s%s", strings.Join(args, " "), r.ExitCode, r.Stdout, r.Stderr)
+	}
+	return r.Stdout
+}
+
+// remove takes a container with its task away.
+func remove(t *testing.T, m Machine, id string) {
+	t.Helper()
+	ctr(t, m, "task", "kill", "-s", "SIGKILL", id)
+	ctr(t, m, "task", "delete", "-f", id)
+	must(t, m, "container", "delete", id)
+}
