@@ -8,7 +8,7 @@
 //
 // A [Store] made by [NewStore] holds the rules: the order of calls, retries,
 // the undo of each partial failure, deadlines. A [Driver] holds the calls: on
-// Windows those of hcsshim's root package ([Windows]).
+// Windows those of vmcompute.dll ([Windows]).
 //
 // # States of a scratch
 //
