@@ -61,8 +61,8 @@ type Manager struct {
 	// Host is asked for only by delete, so that start and info never load
 	// HCS.
 	Host func() (hcs.Host, error)
-	// Undo releases what journals name, besides compute systems.
-	Undo func() journal.Undoers
+	// Undo releases what journals name; compute systems always.
+	Undo func(hcs.Host) journal.Undoers
 	// Owner is the owner of the systems that isol makes.
 	Owner string
 	Crash crash.Dir

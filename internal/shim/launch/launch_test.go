@@ -29,6 +29,8 @@ import (
 	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/hcs/schema"
 	"github.com/isolrun/isol/internal/journal"
+	"github.com/isolrun/isol/internal/layers"
+	"github.com/isolrun/isol/internal/pod"
 	"github.com/isolrun/isol/internal/shim/crash"
 	"github.com/isolrun/isol/test/hcsemu"
 )
@@ -365,11 +367,13 @@ func TestSpawnReportsARealChild(t *testing.T) {
 
 // deleteLab is an emulated machine on which a shim has died.
 type deleteLab struct {
+	layers.Store // nil: a call that delete should not make shows at once
+
 	emu    *hcsemu.Emulator
 	m      *Manager
 	bundle string
 	log    bytes.Buffer
-	undone []journal.Record
+	undone []string // scratches unmounted
 }
 
 const owner = "containerd-shim-isol-v1.exe"
@@ -382,17 +386,16 @@ func newDeleteLab(t *testing.T) *deleteLab {
 		Host:  func() (hcs.Host, error) { return h, nil },
 		Owner: owner,
 		Crash: crash.Dir(t.TempDir()),
-		Undo: func() journal.Undoers {
-			return journal.Undoers{Undo: map[journal.Kind]func(context.Context, journal.Record) error{
-				journal.KindLayerMount: func(_ context.Context, r journal.Record) error {
-					l.undone = append(l.undone, r)
-					return nil
-				},
-			}}
-		},
-		Log: slog.New(slog.NewTextHandler(&l.log, nil)),
+		Undo:  func(h hcs.Host) journal.Undoers { return pod.Undoers(h, l, "") },
+		Log:   slog.New(slog.NewTextHandler(&l.log, nil)),
 	}
 	return l
+}
+
+// Unmount implements layers.Store; delete calls nothing else of it.
+func (l *deleteLab) Unmount(_ context.Context, scratch string) error {
+	l.undone = append(l.undone, scratch)
+	return nil
 }
 
 // system leaves a system behind, as a shim that dies does.
@@ -461,7 +464,7 @@ func TestDeleteCleansUp(t *testing.T) {
 	if diff := cmp.Diff([]string{"c2"}, l.ids(t)); diff != "" {
 		t.Errorf("systems left (-want +got):\n%s", diff)
 	}
-	if len(l.undone) != 1 || l.undone[0].Name != `C:\snapshots\3` {
+	if !cmp.Equal(l.undone, []string{`C:\snapshots\3`}) {
 		t.Errorf("undone %v", l.undone)
 	}
 	if !strings.Contains(l.log.String(), "out of luck") {

@@ -46,29 +46,21 @@ func (m *Manager) cleanUp(ctx context.Context, bundle, id string) error {
 	if err != nil {
 		return err
 	}
+	undoers := m.Undo(host)
 	var errs []error
 	if bundle == "" {
 		m.Log.Warn("no -bundle was given: only the compute systems are cleaned up", "id", id)
 	} else {
-		errs = append(errs, m.replay(ctx, host, bundle))
+		errs = append(errs, m.replay(ctx, bundle, undoers))
 	}
 	for _, system := range []string{id, id + vmSuffix} {
-		errs = append(errs, m.terminateOwn(ctx, host, system))
+		errs = append(errs, m.terminateOwn(ctx, host, system, undoers))
 	}
 	return errors.Join(errs...)
 }
 
-func (m *Manager) replay(ctx context.Context, host hcs.Host, bundle string) error {
-	u := m.Undo()
-	if u.Undo == nil {
-		u.Undo = map[journal.Kind]func(context.Context, journal.Record) error{}
-	}
-	if u.Undo[journal.KindComputeSystem] == nil {
-		u.Undo[journal.KindComputeSystem] = func(ctx context.Context, r journal.Record) error {
-			return terminate(ctx, host, r.Name)
-		}
-	}
-	report, err := journal.Replay(ctx, filepath.Join(bundle, journal.FileName), u)
+func (m *Manager) replay(ctx context.Context, bundle string, undoers journal.Undoers) error {
+	report, err := journal.Replay(ctx, filepath.Join(bundle, journal.FileName), undoers)
 	for _, r := range report.Undone {
 		m.Log.Info("released what the shim had left", "kind", r.Kind, "name", r.Name)
 	}
@@ -78,36 +70,12 @@ func (m *Manager) replay(ctx context.Context, host hcs.Host, bundle string) erro
 	return err
 }
 
-// terminateOwn ends a system that isol made; one of another owner is none of
-// delete's business.
-func (m *Manager) terminateOwn(ctx context.Context, host hcs.Host, id string) error {
+// terminateOwn ends a system that isol made and no journal names: its bundle
+// may be lost. One of another owner is none of delete's business.
+func (m *Manager) terminateOwn(ctx context.Context, host hcs.Host, id string, undoers journal.Undoers) error {
 	found, err := host.List(ctx, schema.SystemQuery{IDs: []string{id}, Owners: []string{m.Owner}})
-	if err != nil {
+	if err != nil || len(found) == 0 {
 		return err
 	}
-	if len(found) == 0 {
-		return nil
-	}
-	return terminate(ctx, host, id)
-}
-
-// terminate ends a system and waits for its end; one that is not there is fine.
-func terminate(ctx context.Context, host hcs.Host, id string) (err error) {
-	system, err := host.Open(ctx, id)
-	if errors.Is(err, hcs.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, system.Close()) }()
-	if err := system.Terminate(ctx); err != nil && !errors.Is(err, hcs.ErrAlreadyStopped) {
-		return err
-	}
-	select {
-	case <-system.Done():
-		return nil
-	case <-ctx.Done():
-		return fault.New(fault.DeadlineExceeded, "compute system %s was terminated and has not ended yet", id)
-	}
+	return undoers.Undo[journal.KindComputeSystem](ctx, journal.Record{Kind: journal.KindComputeSystem, Name: id})
 }
