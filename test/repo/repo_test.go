@@ -2,7 +2,6 @@ package repo
 
 import (
 	"bytes"
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -315,7 +314,7 @@ func TestNoVaguePackageNames(t *testing.T) {
 	for _, f := range files {
 		switch name := f.ast.Name.Name; name {
 		case "util", "utils", "common", "helper", "helpers", "misc", "shared":
-			t.Error(fmt.Sprintf("%s: package %s says nothing", f.path, name))
+			t.Errorf("%s: package %s says nothing", f.path, name)
 		}
 	}
 }
