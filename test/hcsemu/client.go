@@ -112,6 +112,11 @@ func (s *session) fillLocked(reserved Handle, r *reference) (Handle, bool) {
 		return 0, false
 	}
 	s.handles[reserved] = r
+	for sub := range s.subscriptions {
+		if sub.handle == reserved {
+			sub.system, sub.process = r.system, r.process
+		}
+	}
 	return reserved, true
 }
 

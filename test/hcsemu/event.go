@@ -101,6 +101,9 @@ func (s *session) registerLocked(sub *subscription) error {
 		s.postLocked(sub, sub.system.exit.event())
 	case sub.process != nil && sub.process.exited:
 		s.postLocked(sub, sub.process.event())
+	case r.object == nil && sub.api == VMCompute && sub.system == nil && sub.process == nil:
+		// The handle of a create that is under way, or that failed: see
+		// Client.CreateSystem.
 	case sub.system == nil && sub.process == nil:
 		delete(s.subscriptions, sub)
 		return fail(EHandle, "handle %d has no events", sub.handle)

@@ -100,7 +100,10 @@ func (c *Client) CreateSystem(ctx context.Context, req CreateSystem) (Handle, er
 		return uint64(h), err
 	})
 	if err != nil {
-		if req.Handle != 0 {
+		// As runhcs relies on it: vmcompute.dll's handle stays open without a
+		// system, since the failure is a notification to the callback that
+		// runhcs sets on it.
+		if req.Handle != 0 && c.api != VMCompute {
 			_ = c.drop(req.Handle)
 		}
 		return 0, err

@@ -303,6 +303,32 @@ func TestReservedHandle(t *testing.T) {
 		b.code("create", err, EInvalidJSON)
 		b.code("close", b.CloseSystem(r), EHandle)
 	})
+	t.Run("of vmcompute.dll stays, to hear of the failure", func(t *testing.T) {
+		old := b.As(VMCompute)
+		r := old.Reserve()
+		_, err := old.CreateSystem(ctx, CreateSystem{Handle: r, ID: "b", Document: "{}"})
+		b.code("create", err, EInvalidJSON.For(VMCompute))
+		cancel, err := old.Subscribe(r, func(Event) {})
+		b.ok(err)
+		cancel()
+		b.code("start", old.StartSystem(ctx, r, ""), EHandle)
+		b.ok(old.CloseSystem(r))
+	})
+	t.Run("of vmcompute.dll has events before the system is there", func(t *testing.T) {
+		old := b.As(VMCompute)
+		r := old.Reserve()
+		exited := make(chan Event, 1)
+		cancel, err := old.Subscribe(r, func(ev Event) { exited <- ev })
+		b.ok(err)
+		defer cancel()
+		_, err = old.CreateSystem(ctx, CreateSystem{Handle: r, ID: "f", Document: b.containerDoc()})
+		b.ok(err)
+		b.ok(old.TerminateSystem(ctx, r, ""))
+		if ev := <-exited; ev.Type != EventSystemExited {
+			t.Errorf("event %v", ev.Type)
+		}
+		b.ok(old.CloseSystem(r))
+	})
 	t.Run("closed early ends what the call makes", func(t *testing.T) {
 		r := b.Reserve()
 		b.ok(b.CloseSystem(r))

@@ -204,6 +204,9 @@ func (l *Lab) Logs() string {
 		}
 		fmt.Fprintf(&b, "== %s\n%s\n", name, content)
 	}
+	if _, err := l.guests.busy(); err != nil {
+		fmt.Fprintf(&b, "== guests of virtual machines\n%v\n", err)
+	}
 	return b.String()
 }
 

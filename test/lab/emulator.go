@@ -38,7 +38,8 @@ func buildOurs(ctx context.Context, cache string, progress func(string)) (files 
 	if err != nil {
 		return nil, nil, err
 	}
-	err = goBuild(ctx, root, dir, "the lab's own programs", progress, "./test/lab/cmd/labpipe", "./test/hcsemu/cmd/hcsemu")
+	err = goBuild(ctx, root, dir, "the lab's own programs", progress, "./test/lab/cmd/labpipe",
+		"./test/hcsemu/cmd/hcsemu", "./test/hcsemu/cmd/vmwp", "./test/hcsemu/cmd/guest")
 	if err == nil {
 		err = dll.Build(ctx, dir)
 	}
@@ -49,6 +50,8 @@ func buildOurs(ctx context.Context, cache string, progress func(string)) (files 
 	files = map[string]string{
 		pipeExe:     filepath.Join(dir, "labpipe.exe"),
 		EmulatorExe: filepath.Join(dir, "hcsemu.exe"),
+		workerExe:   filepath.Join(dir, "vmwp.exe"),
+		guestExe:    filepath.Join(dir, "guest.exe"),
 	}
 	for _, name := range dll.Names() {
 		// Go programs load DLLs by name from system32 only: x/sys/windows.NewLazySystemDLL.
@@ -63,9 +66,9 @@ func (l *Lab) startEmulator(ctx context.Context) error {
 	if l.Windows.Server {
 		edition = "server"
 	}
+	args := []string{EmulatorExe, "serve", "--verbose", "--build", strconv.Itoa(l.Windows.Build), "--edition", edition}
 	var err error
-	l.emulator, err = l.startServer(ctx, "emulator", "serving",
-		EmulatorExe, "serve", "--verbose", "--build", strconv.Itoa(l.Windows.Build), "--edition", edition)
+	l.emulator, err = l.startServer(ctx, "emulator", "serving", append(args, l.guests.serveFlags()...)...)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ type Config struct {
 	Windows    Windows           // the version to show; zero means Server2022
 	Shims      map[string]string // file name (containerd-shim-isol-v1.exe) to its path on this machine; copied beside containerd.exe
 	Images     []Windows         // the images to store; empty means that of Windows
+	Guests     int               // more than 0: the machine has a hypervisor, and so many guests wait for utility VMs
 	Containerd string            // more lines for containerd's config.toml
 	Out        io.Writer         // progress, a line per step; nil discards
 	Cache      string            // where peers and templates are kept; empty means CacheDir()
@@ -37,6 +38,7 @@ type Lab struct {
 	prefix     prefix
 	guard      *guard
 	emulator   *server
+	guests     *guests      // nil without a hypervisor
 	admin      *wire.Client // to the emulator
 	containerd *server
 	conn       *grpc.ClientConn // to containerd
@@ -145,6 +147,11 @@ func (l *Lab) install(ctx context.Context, cfg Config, p parts, progress func(st
 	if err := clone(p.template, l.prefix.dir); err != nil {
 		return fmt.Errorf("lab: clone %s: %w", p.template, err)
 	}
+	if cfg.Guests > 0 {
+		if err := l.prepareGuests(p.template, cfg.Guests); err != nil {
+			return err
+		}
+	}
 	files, release, err := buildOurs(ctx, cfg.Cache, progress)
 	if err != nil {
 		return err
@@ -176,6 +183,7 @@ func (l *Lab) boot(ctx context.Context, images []*image.Image) error {
 	if err := l.startContainerd(ctx); err != nil {
 		return err
 	}
+	l.guests.start()
 	store := image.Store{Conn: l.conn, Path: l.prefix.path}
 	for _, img := range images {
 		for _, namespace := range []string{"default", "k8s.io"} {
@@ -202,5 +210,6 @@ func (l *Lab) end() error {
 	l.cancel() // which makes a start that is under way fail
 	l.starting.Lock()
 	defer l.starting.Unlock()
+	l.guests.wait()
 	return l.guard.end()
 }

@@ -19,6 +19,7 @@ import (
 type prefix struct {
 	dir   string
 	tools tools
+	extra []string // more of its environment
 }
 
 // path is where a path of drive C: lies on this machine.
@@ -35,7 +36,7 @@ func (p prefix) path(windows string) string {
 // like are not handed on: Windows has its own, and a program must not behave
 // differently on another developer's machine.
 func (p prefix) environment() []string {
-	return []string{
+	return append([]string{
 		"WINEPREFIX=" + p.dir,
 		"WINEARCH=win64",
 		"WINEDEBUG=-all",
@@ -43,7 +44,7 @@ func (p prefix) environment() []string {
 		"HOME=" + p.dir,
 		"LANG=C.UTF-8",
 		"PATH=/usr/bin:/bin",
-	}
+	}, p.extra...)
 }
 
 // command is a Windows program, to be run in the prefix.

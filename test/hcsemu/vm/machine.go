@@ -151,7 +151,7 @@ func (m *machine) status() Status {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s.Left = m.left
+	s.Ended, s.Left = m.ended, m.left
 	if m.err != nil {
 		s.Error = m.err.Error()
 	}

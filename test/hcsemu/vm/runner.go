@@ -93,6 +93,7 @@ type Status struct {
 	WorkerPID uint32   `json:"workerPID"`
 	Running   bool     `json:"running"`
 	Crashed   bool     `json:"crashed,omitempty"`
+	Ended     Verb     `json:"ended,omitempty"` // what the guest was told at its end: Off, ShutDown
 	Left      []string `json:"left,omitempty"`  // in the guest at the machine's end; unknown after a crash
 	Error     string   `json:"error,omitempty"` // of the worker process
 }

@@ -37,6 +37,7 @@ func run(ctx context.Context, args []string) (code int, err error) {
 	flags := flag.NewFlagSet("lab", flag.ExitOnError)
 	version := flags.String("windows", "server2022", "the Windows version to show")
 	noShim := flags.Bool("no-shim", false, "do not build isol's shim")
+	guests := flags.Int("guests", 0, "with a hypervisor, and so many guests waiting for utility VMs")
 	logs := flags.Bool("logs", false, "print the logs of emulator and containerd at the end")
 	flags.Usage = func() {
 		fmt.Fprintln(flags.Output(), "usage: lab [flags] -- PROGRAM [ARGUMENT...]\n       lab [flags] shell")
@@ -49,7 +50,7 @@ func run(ctx context.Context, args []string) (code int, err error) {
 		flags.Usage()
 		return 2, nil
 	}
-	l, err := start(ctx, *version, *noShim)
+	l, err := start(ctx, *version, *noShim, *guests)
 	if err != nil {
 		return 1, err
 	}
@@ -75,12 +76,12 @@ func run(ctx context.Context, args []string) (code int, err error) {
 }
 
 // start boots a lab with the shims that there are.
-func start(ctx context.Context, version string, noShim bool) (*lab.Lab, error) {
+func start(ctx context.Context, version string, noShim bool, guests int) (*lab.Lab, error) {
 	w, err := lab.Preset(version)
 	if err != nil {
 		return nil, err
 	}
-	cfg := lab.Config{Windows: w, Out: os.Stderr}
+	cfg := lab.Config{Windows: w, Guests: guests, Out: os.Stderr}
 	if cfg.Cache, err = lab.CacheDir(); err != nil {
 		return nil, err
 	}
