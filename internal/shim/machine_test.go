@@ -56,6 +56,10 @@ type lab struct {
 
 // The log of a whole shim is of use only where a test is watched.
 func TestMain(m *testing.M) {
+	if args, ok := os.LookupEnv(childEnv); ok {
+		child(strings.Split(args, "|"))
+		return
+	}
 	flag.Parse()
 	if !testing.Verbose() {
 		containerdLog().Logger.SetOutput(io.Discard)
@@ -64,6 +68,16 @@ func TestMain(m *testing.M) {
 }
 
 type labOption func(*Machine, *bootapi.BootstrapParams)
+
+// withOptions gives the shim runtime options at its start, as TOML.
+func withOptions(t *testing.T, toml string) labOption {
+	return func(_ *Machine, p *bootapi.BootstrapParams) {
+		t.Helper()
+		if err := p.AddExtension(anyOptions(t, toml)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 func newLab(t *testing.T, opts ...labOption) *lab {
 	t.Helper()

@@ -13,6 +13,7 @@ import (
 	bootapi "github.com/containerd/containerd/api/runtime/bootstrap/v1"
 	"github.com/containerd/containerd/v2/pkg/shutdown"
 	"github.com/containerd/containerd/v2/plugins"
+	"github.com/containerd/log"
 	"github.com/containerd/plugin"
 	"github.com/containerd/plugin/registry"
 	"github.com/containerd/ttrpc"
@@ -132,6 +133,9 @@ func newLog(opts options.Options, flags launch.Flags, sd shutdown.Service) *slog
 		// Decode has checked the word.
 		if l, err := logs.ParseLevel(opts.Log.Level.V); err == nil {
 			level = l
+		}
+		if err := log.SetLevel(level); err != nil {
+			containerdLog().WithError(err).Warn("setting the log level failed")
 		}
 	}
 	var handler slog.Handler = logs.New(containerdLog(), level)

@@ -338,11 +338,7 @@ func TestComputeServiceThatIsNotThere(t *testing.T) {
 // Options that start could not read must not keep the shim from serving: the
 // create answers with the reason.
 func TestBadOptionsAtStart(t *testing.T) {
-	l := newLab(t, func(_ *Machine, p *bootapi.BootstrapParams) {
-		if err := p.AddExtension(anyOptions(t, "nonsense = 1")); err != nil {
-			t.Fatal(err)
-		}
-	})
+	l := newLab(t, withOptions(t, "nonsense = 1"))
 	l.spec("cmd", nil)
 	r := l.request()
 	r.Options = anyOptions(t, "nonsense = 1")
