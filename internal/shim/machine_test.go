@@ -243,6 +243,14 @@ func (p *pipes) textOf(t *testing.T, name string) string {
 	}
 }
 
+// input returns the client's end of an input that the shim has dialled.
+func (p *pipes) input(name string) net.Conn {
+	p.mu.Lock()
+	c := p.open[`\\.\pipe\`+name]
+	p.mu.Unlock()
+	return <-c.conn
+}
+
 func (p *pipes) Dial(_ context.Context, path string) (net.Conn, error) {
 	p.mu.Lock()
 	c := p.open[path]

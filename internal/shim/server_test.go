@@ -1,8 +1,10 @@
 package shim
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/Microsoft/hcsshim/cmd/containerd-shim-runhcs-v1/options"
@@ -13,6 +15,7 @@ import (
 	"github.com/containerd/containerd/api/types"
 	runtimeoptions "github.com/containerd/containerd/api/types/runtimeoptions/v1"
 	taskstate "github.com/containerd/containerd/api/types/task"
+	"github.com/containerd/containerd/v2/pkg/shutdown"
 	"github.com/containerd/typeurl/v2"
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -400,6 +403,54 @@ func TestHCSFailsAtAnyStep(t *testing.T) {
 			}
 			expect(t, err, codes.PermissionDenied, "c1")
 			l.clean()
+		})
+	}
+}
+
+// CloseIO while the last bytes are on their way must not cut them, and must end
+// the process's input.
+func TestCloseIO(t *testing.T) {
+	l := newLab(t)
+	ctx := t.Context()
+	l.spec("more", nil)
+	r := l.request()
+	r.Stdin = l.pipes.serve("c1-stdin")
+	l.must(l.tasks.Create(ctx, r))
+	client := l.pipes.input("c1-stdin")
+	l.must(l.tasks.Start(ctx, &task.StartRequest{ID: "c1"}))
+	if _, err := client.Write([]byte("first ")); err != nil {
+		t.Fatal(err)
+	}
+	l.must(l.tasks.CloseIO(ctx, &task.CloseIORequest{ID: "c1", Stdin: true}))
+	if _, err := client.Write([]byte("last")); err != nil {
+		t.Fatal(err)
+	}
+	l.must(l.tasks.Wait(ctx, &task.WaitRequest{ID: "c1"}))
+	if text := l.pipes.textOf(t, "c1-stdout"); text != "first last" {
+		t.Errorf("the process read %q", text)
+	}
+}
+
+// A shim whose containerd died between start and create must not live on; one
+// that was called once must.
+func TestShimThatNobodyCallsEnds(t *testing.T) {
+	for name, called := range map[string]bool{"never called": false, "called once": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, sd := shutdown.WithShutdown(t.Context())
+				w := newWatch(ctx, sd, slog.New(slog.DiscardHandler))
+				time.Sleep(IdleLimit - time.Second)
+				if called {
+					w.stop()
+				}
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				if ended := ctx.Err() != nil; ended == called {
+					t.Errorf("ended %v", ended)
+				}
+				sd.Shutdown()
+				<-sd.Done()
+			})
 		})
 	}
 }
