@@ -37,7 +37,8 @@
 //
 // Each connection is the life of what is below it: if the service dies,
 // vmwp.exe ends; if vmwp.exe dies, the guest ends; and the reverse is reported
-// upwards as the machine's end, which is a crash unless it was asked for.
+// upwards as the machine's end, which is a crash unless the guest said before
+// that it ends, or the service ended the worker.
 // Whoever keeps the pool (test/lab) ends what is left of a guest's prefix when
 // its guest.exe has ended.
 package vm

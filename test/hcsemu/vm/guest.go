@@ -81,7 +81,7 @@ func (g *running) run() {
 			report.Left = g.left()
 			g.end() // what is reported as ended has ended
 		}
-		if o.Seq != 0 || report.Ended != "" {
+		if o.Seq != 0 || report.Up || report.Ended != "" {
 			report.Seq = o.Seq
 			_ = g.line.send(report) // if it fails, so does the next receive
 		}
@@ -96,7 +96,7 @@ func (g *running) obey(o Order) (Report, error) {
 	switch {
 	case o.Boot != nil && g.hardware == nil:
 		g.boot(o.Boot)
-		return Report{}, nil
+		return Report{Up: true}, nil
 	case g.hardware == nil:
 		return Report{}, fmt.Errorf("%w: an order before boot", hcsemu.EInvalidState)
 	case o.Plug != nil:

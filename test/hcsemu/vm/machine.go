@@ -30,7 +30,8 @@ type machine struct {
 	queue  []Order                // given before that; guarded by mu
 	seq    uint64                 // last used; guarded by mu
 	asked  map[uint64]chan Report // answers that are awaited; guarded by mu
-	ending bool                   // the host asked for the end; guarded by mu
+	up     bool                   // a guest has become the machine; guarded by mu
+	killed bool                   // the worker was, by us; guarded by mu
 	ended  Verb                   // what the guest said at its end; guarded by mu
 	left   []string               // with ended; guarded by mu
 	err    error                  // of the worker process, once done; guarded by mu
@@ -74,6 +75,7 @@ func (m *machine) listen(listener net.Listener) {
 func (m *machine) take(r Report) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.up = m.up || r.Up
 	if r.Ended != "" {
 		m.ended, m.left = r.Ended, r.Left
 	}
@@ -125,13 +127,6 @@ func (m *machine) ask(ctx context.Context, o Order) (Report, error) {
 	return Report{}, err
 }
 
-// order gives an order whose effect is the machine's end.
-func (m *machine) order(verb Verb) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.ending = m.ending || verb != Crash
-	m.sendLocked(Order{Do: verb})
-}
 
 // finish is called when the worker has ended, with the error of its end.
 func (m *machine) finish(err error) {
@@ -168,25 +163,39 @@ func (m *machine) Done() <-chan struct{} { return m.done }
 func (m *machine) Crashed() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return !m.ending && m.ended == ""
+	return m.ended == "" && !m.killed
 }
 
 // ShutDown implements [hcsemu.Machine].
-func (m *machine) ShutDown() { m.order(ShutDown) }
+func (m *machine) ShutDown() { m.send(Order{Do: ShutDown}) }
 
-// Terminate implements [hcsemu.Machine]. A guest that does not end in time
-// loses its worker.
+// Terminate implements [hcsemu.Machine]. A machine that has no guest yet, or
+// one that does not end in time, loses its worker.
 func (m *machine) Terminate() {
 	m.off.Do(func() {
-		m.order(Off)
+		m.mu.Lock()
+		up := m.up
+		m.sendLocked(Order{Do: Off})
+		m.mu.Unlock()
+		if !up {
+			m.kill()
+			return
+		}
 		go func() {
 			select {
 			case <-m.done:
 			case <-time.After(endTimeout):
-				_ = m.worker.Kill() // fails if it has ended
+				m.kill()
 			}
 		}()
 	})
+}
+
+func (m *machine) kill() {
+	m.mu.Lock()
+	m.killed = true
+	m.mu.Unlock()
+	_ = m.worker.Kill() // fails if it has ended
 }
 
 // Close implements [hcsemu.Machine].

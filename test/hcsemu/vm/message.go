@@ -16,7 +16,7 @@ type Order struct {
 	Do   Verb                        `json:"do,omitempty"`
 }
 
-// Boot is the first order: what the machine is.
+// Boot is the first order: what the machine is. The guest reports that it is up.
 type Boot struct {
 	ID        string                 `json:"id"`
 	RuntimeID string                 `json:"runtimeID"` // by which hvsockets address it
@@ -46,6 +46,7 @@ type Report struct {
 	Seq   uint64   `json:"seq,omitempty"` // of the order that it answers
 	Error string   `json:"error,omitempty"`
 	Code  uint32   `json:"code,omitempty"`  // an HRESULT that goes with Error
+	Up    bool     `json:"up,omitempty"`    // the guest has taken Boot
 	Ended Verb     `json:"ended,omitempty"` // the guest ends now, as this asked for
 	Left  []string `json:"left,omitempty"`  // with Ended, or as the answer to Left
 }

@@ -126,7 +126,7 @@ func (r *Runner) Do(ctx context.Context, verb, id string) (any, error) {
 	}
 	switch verb := Verb(verb); verb {
 	case Crash, Off, ShutDown: // nothing answers any more
-		m.order(verb)
+		m.send(Order{Do: verb})
 		return nil, nil
 	case Left:
 		report, err := m.ask(ctx, Order{Do: verb})
