@@ -49,7 +49,7 @@ func (l *Lab) prepareGuests(template string, n int) error {
 		return fmt.Errorf("lab: guests: %w", err)
 	}
 	l.prefix.extra = []string{"ISOL_HVSOCK_DIR=" + hvsockFolder}
-	return l.prefix.addKey(`System\\ControlSet001\\Services\\vmms`, `"Start"=dword:00000003`)
+	return l.prefix.addKey(`System\\CurrentControlSet\\Services\\vmms`, `"Start"=dword:00000003`)
 }
 
 // addKey adds a key to the registry of a prefix in which nothing runs.
