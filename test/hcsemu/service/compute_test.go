@@ -111,22 +111,21 @@ func TestCancelOperation(t *testing.T) {
 	system := f.handle()
 	f.call(hcsemu.OK, "HcsCreateComputeSystem", system, wire.String("c1"), wire.String(f.document()))
 	b.ok(b.emulator.AddFaults(hcsemu.Fault{Function: "HcsStartComputeSystem", Action: hcsemu.ActionHang, Name: "h"}))
-	done := make(chan []wire.Value)
-	go func() { done <- f.call(hcsemu.EAbort, "HcsStartComputeSystem", system, wire.Value{}) }()
-	for b.emulator.Hanging("h") == 0 {
+	b.ok(wire.Write(f.conn, wire.Request{Call: 999, Name: "HcsStartComputeSystem", Args: []wire.Value{system, {}}}.Frame()))
+	for b.emulator.Hanging("h") == 0 { // other calls of the same client go on meanwhile
 		f.call(hcsemu.OK, "HcsGetComputeSystemProperties", system, wire.Value{})
 	}
 	f.call(hcsemu.OK, "HcsCancelOperation", wire.Number(9999)) // an unknown call is no error
-	for id := range uint64(10_000) {                           // the ids are the client's own business
-		f.server.mu.Lock()
-		l := f.server.links[f.token]
-		f.server.mu.Unlock()
-		l.cancelCall(id)
-		if b.emulator.Hanging("h") == 0 {
-			break
-		}
+	f.call(hcsemu.OK, "HcsCancelOperation", wire.Number(999))
+	var starts []hcsemu.Call
+	for len(starts) == 0 { // it is recorded when it ends
+		f.call(hcsemu.OK, "HcsGetComputeSystemProperties", system, wire.Value{})
+		starts = b.emulator.Calls(hcsemu.CallFilter{Function: "HcsStartComputeSystem"})
 	}
-	<-done
+	if starts[0].Code != hcsemu.EAbort {
+		t.Errorf("the cancelled start ended with %v", starts[0].Code)
+	}
+	f.call(hcsemu.OK, "HcsStartComputeSystem", system, wire.Value{})
 }
 
 // If the caller cannot be given the pipes, no process is left running for nobody.

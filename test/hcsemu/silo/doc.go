@@ -20,4 +20,12 @@
 //
 // The input is relayed because it must outlive the caller's end: it ends when
 // HCS is told to close it (HcsModifyProcess), not when the caller's handle goes.
+//
+// # Console
+//
+// A process with an emulated console has one output stream, its size at the
+// start in LINES and COLUMNS, and Ctrl-C (0x03) in its input is the control
+// event. It is no real console: Wine 8.0's pseudo consoles lose what a program
+// writes just before it ends and cannot be resized. A change of size is accepted
+// and goes no further; the emulator's record shows that it came.
 package silo

@@ -1,6 +1,7 @@
 package silo
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -114,16 +115,17 @@ func (p *Pipes) open(callerReads bool, overlapped bool) (name string, near windo
 
 // input is the relay of a process's standard input.
 type input struct {
-	handle windows.Handle // of from, for looking only
-	from   io.ReadCloser  // the caller's pipe
-	to     *os.File       // the process's pipe
+	handle    windows.Handle // of from, for looking only
+	interrupt func()         // called for each Ctrl-C of a console, nil without one
+	from      io.ReadCloser  // the caller's pipe
+	to        *os.File       // the process's pipe
 
 	endOnce sync.Once
 	ended   chan struct{} // closed by end
 }
 
-// newInput starts the relay from near, which it owns, and returns it with the
-// end for the process.
+// newInput returns the relay from near, which it owns, with the end for the
+// process. The caller starts it with run.
 func newInput(near windows.Handle) (_ *input, child windows.Handle, err error) {
 	var write windows.Handle
 	if err := windows.CreatePipe(&child, &write, nil, pipeBuffer); err != nil {
@@ -138,7 +140,6 @@ func newInput(near windows.Handle) (_ *input, child windows.Handle, err error) {
 		return nil, 0, err
 	}
 	in := &input{handle: near, from: from, to: os.NewFile(uintptr(write), "stdin"), ended: make(chan struct{})}
-	go in.run()
 	return in, child, nil
 }
 
@@ -149,8 +150,8 @@ func (in *input) run() {
 	buf := make([]byte, pipeBuffer)
 	for {
 		n, err := in.from.Read(buf)
-		if n > 0 {
-			if _, werr := in.to.Write(buf[:n]); werr != nil {
+		if keys := in.keys(buf[:n]); len(keys) > 0 { // nothing written would read as the end
+			if _, werr := in.to.Write(keys); werr != nil {
 				return
 			}
 		}
@@ -173,6 +174,26 @@ func (in *input) run() {
 		default:
 		}
 	}
+}
+
+// controlC is what a terminal sends for Ctrl-C.
+const controlC = 0x03
+
+// keys takes Ctrl-C out of a console's input and makes it the control event, as
+// a console in its usual mode (ENABLE_PROCESSED_INPUT) does.
+// https://learn.microsoft.com/windows/console/setconsolemode
+func (in *input) keys(b []byte) []byte {
+	if in.interrupt == nil || bytes.IndexByte(b, controlC) < 0 {
+		return b
+	}
+	in.interrupt()
+	return bytes.ReplaceAll(b, []byte{controlC}, nil)
+}
+
+// discard gives up a relay that was never run.
+func (in *input) discard() {
+	_ = in.from.Close() // nobody has written to it
+	_ = in.to.Close()
 }
 
 // pending says whether the caller has written what was not read yet.

@@ -48,8 +48,18 @@ func startProcess(s *silo, job windows.Handle, launch Launch, spec hcsemu.Proces
 		}
 	}
 	if err != nil {
+		if p.input != nil {
+			p.input.discard()
+			p.input = nil
+		}
 		p.dropPipes()
 		return nil, err
+	}
+	if p.input != nil {
+		if spec.Console {
+			p.input.interrupt = func() { _ = p.Signal(hcsemu.CtrlC) } // it may have ended
+		}
+		go p.input.run()
 	}
 	go p.wait()
 	return p, nil
@@ -221,8 +231,8 @@ func (p *process) Signal(signal hcsemu.Signal) error {
 	})
 }
 
-// Resize implements [hcsemu.RunningProcess].
-func (p *process) Resize(rows, columns uint16) error { return nil }
+// Resize implements [hcsemu.RunningProcess]; see Console in the package comment.
+func (p *process) Resize(_, _ uint16) error { return nil }
 
 // CloseStdin implements [hcsemu.RunningProcess].
 func (p *process) CloseStdin() error {

@@ -3,6 +3,7 @@ package silo
 import (
 	pathpkg "path"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/isolrun/isol/test/hcsemu"
@@ -77,6 +78,9 @@ func (v View) environment(spec hcsemu.ProcessSpec, hostname string) map[string]s
 	}
 	if hostname != "" {
 		env["COMPUTERNAME"] = strings.ToUpper(hostname)
+	}
+	if spec.Console { // see Console in the package comment
+		env["LINES"], env["COLUMNS"] = strconv.Itoa(int(spec.Rows)), strconv.Itoa(int(spec.Columns))
 	}
 	for name, value := range spec.Environment {
 		env[strings.ToUpper(name)] = value

@@ -111,9 +111,21 @@ func TestEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if strings.Contains(strings.Join(l.Environment, " "), "COLUMNS=") {
+		t.Errorf("a size without a console: %v", l.Environment)
+	}
 	want := []string{"COMPUTERNAME=WEB-1", "GREETING=hello", "PATH=" + defaultPath, `SYSTEMROOT=C:\other`}
 	if d := cmp.Diff(want, l.Environment); d != "" {
 		t.Errorf("environment (-want +got):\n%s", d)
+	}
+}
+
+// A program with a console learns its size.
+func TestConsoleSize(t *testing.T) {
+	v := tree(`C:\`, `C:\Windows\System32\cmd.exe`)
+	l, err := v.Launch(hcsemu.ProcessSpec{CommandLine: "cmd", Console: true, Rows: 40, Columns: 132}, "")
+	if err != nil || !slices.Contains(l.Environment, "LINES=40") || !slices.Contains(l.Environment, "COLUMNS=132") {
+		t.Errorf("environment %v, %v", l.Environment, err)
 	}
 }
 

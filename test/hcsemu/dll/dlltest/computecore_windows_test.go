@@ -16,8 +16,8 @@ import (
 )
 
 // rootfs mounts a writable layer over one parent, as a shim does, and returns
-// its volume and the parent.
-func rootfs(t *testing.T) (volume string, parent schema.Layer) {
+// the storage of a container on it and how to give it up.
+func rootfs(t *testing.T) (storage *schema.Storage, release func()) {
 	t.Helper()
 	home := t.TempDir()
 	di := hcsshim.DriverInfo{HomeDir: home}
@@ -26,14 +26,12 @@ func rootfs(t *testing.T) (volume string, parent schema.Layer) {
 	check(t, hcsshim.CreateSandboxLayer(di, "scratch", "", []string{base}))
 	check(t, hcsshim.ActivateLayer(di, "scratch"))
 	check(t, hcsshim.PrepareLayer(di, "scratch", []string{base}))
-	t.Cleanup(func() {
-		unmount(t, di, "scratch")
-	})
 	volume, err := hcsshim.GetLayerMountPath(di, "scratch")
 	check(t, err)
 	id, err := hcsshim.NameToGuid("base")
 	check(t, err)
-	return volume, schema.Layer{ID: id.ToString(), Path: base}
+	storage = &schema.Storage{Path: volume, Layers: []schema.Layer{{ID: id.ToString(), Path: base}}}
+	return storage, func() { unmount(t, di, "scratch") }
 }
 
 // unmount retries while a container that has just ended still holds the layer.
@@ -59,10 +57,15 @@ func check(t *testing.T, err error) {
 
 func document(t *testing.T) *schema.ComputeSystem {
 	t.Helper()
-	volume, parent := rootfs(t)
+	storage, release := rootfs(t)
+	t.Cleanup(release)
+	return container(storage)
+}
+
+func container(storage *schema.Storage) *schema.ComputeSystem {
 	return &schema.ComputeSystem{
 		Owner: "dlltest", SchemaVersion: schema.V21(), ShouldTerminateOnLastHandleClosed: true,
-		Container: &schema.Container{Storage: &schema.Storage{Path: volume, Layers: []schema.Layer{parent}}},
+		Container: &schema.Container{Storage: storage},
 	}
 }
 

@@ -48,20 +48,22 @@ func (m modern) want(code uint32, name string, args ...any) {
 }
 
 // created makes a system and returns its handle, which is closed with the test.
-func (m modern) created() uintptr {
+func (m modern) created() uintptr { return m.create(document(m.t)) }
+
+func (m modern) create(system *schema.ComputeSystem) uintptr {
 	m.t.Helper()
-	doc, err := json.Marshal(document(m.t))
+	doc, err := json.Marshal(system)
 	check(m.t, err)
 	op := m.word("HcsCreateOperation", 0, 0)
 	defer m.word("HcsCloseOperation", op)
-	var system uintptr
+	var handle uintptr
 	var answer *uint16
-	m.want(0, "HcsCreateComputeSystem", fmt.Sprint("op-", os.Getpid(), "-", m.t.Name()), string(doc), op, 0, &system)
+	m.want(0, "HcsCreateComputeSystem", fmt.Sprint("op-", os.Getpid(), "-", m.t.Name()), string(doc), op, 0, &handle)
 	if hr := m.call("HcsWaitForOperationResult", op, windows.INFINITE, &answer); hr != 0 {
 		m.t.Fatalf("create: %#x %s", hr, text(answer))
 	}
-	m.t.Cleanup(func() { m.word("HcsCloseComputeSystem", system) })
-	return system
+	m.t.Cleanup(func() { m.word("HcsCloseComputeSystem", handle) })
+	return handle
 }
 
 // Operations are asynchronous: a call that the service holds returns at once,

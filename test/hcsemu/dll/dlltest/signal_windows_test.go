@@ -30,3 +30,24 @@ func TestSignalIsHandled(t *testing.T) {
 		}
 	}
 }
+
+// Ctrl-C typed at an attached console interrupts the program.
+func TestControlCOfConsole(t *testing.T) {
+	p := start(t, command("interrupted"), func(p *schema.ProcessParameters) {
+		p.EmulateConsole, p.CreateStdInPipe, p.ConsoleSize = true, true, []uint16{40, 132}
+	})
+	if line, err := bufio.NewReader(p.Stdout()).ReadString('\n'); err != nil {
+		t.Fatalf("%q, %v", line, err)
+	}
+	if _, err := p.Stdin().Write([]byte{3}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.Done():
+	case <-time.After(30 * time.Second):
+		t.Fatal("the program does not end")
+	}
+	if code, err := p.ExitCode(); err != nil || code != 5 {
+		t.Errorf("exit code %#x, %v; want 5", code, err)
+	}
+}
