@@ -75,7 +75,7 @@ func TestNativeCalls(t *testing.T) {
 		t.Run(runtime, func(t *testing.T) {
 			r := recorder{t: t, l: l, exe: lab.IsolShim}
 			if runtime == runhcs {
-				r.exe = "containerd-shim-runhcs-v1.exe"
+				r.exe = runhcsShim
 			}
 			want := map[string][]string{}
 			for _, s := range sequences {

@@ -12,13 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/isolrun/isol/test/hcsemu"
 	"github.com/isolrun/isol/test/lab"
 )
 
 const (
 	isol   = "io.containerd.isol.v1"
 	runhcs = "io.containerd.runhcs.v1"
+
+	runhcsShim = "containerd-shim-runhcs-v1.exe"
 )
 
 // Machine is a Windows machine with containerd and isol's shim.
@@ -144,24 +145,42 @@ func boot(t *testing.T) (*lab.Lab, error) {
 	return lab.Start(context.WithoutCancel(t.Context()), lab.Config{Shims: map[string]string{lab.IsolShim: shim}, Out: t.Output()})
 }
 
-// clean fails the test if the emulated services have not everything back. A
-// deleted task's shim may still be on its way out.
+// clean fails the test if the emulated services have not everything back, or if
+// a process of a shim or a container is left. A deleted task's shim may still be
+// on its way out.
 func clean(t *testing.T, l *lab.Lab) {
 	t.Helper()
-	var ledger hcsemu.Ledger
-	var err error
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		if ledger, err = l.Ledger(); err != nil {
+		left, err := leftovers(l)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if ledger.Empty() {
+		if left == "" {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Errorf("left in the ledger:\n%s", ledger.Leaks())
+			t.Errorf("left behind:\n%s", left)
 			return
 		}
 	}
+}
+
+// leftovers lists what of containers is on the machine. The processes are only
+// asked for when the ledger is empty: that costs a process.
+func leftovers(l *lab.Lab) (string, error) {
+	ledger, err := l.Ledger()
+	if err != nil || !ledger.Empty() {
+		return ledger.Leaks().String(), err
+	}
+	processes, err := l.Processes(context.Background()) // the test's context ends before Cleanup
+	var left []string
+	for _, p := range processes {
+		switch name := strings.ToLower(p.Name); name {
+		case lab.IsolShim, runhcsShim, "ping.exe", "probe.exe", "cmd.exe":
+			left = append(left, fmt.Sprintf("process %d %s", p.PID, name))
+		}
+	}
+	return strings.Join(left, "\n"), err
 }
 
 func tail(text string, lines int) string {
