@@ -127,7 +127,6 @@ func (m *machine) ask(ctx context.Context, o Order) (Report, error) {
 	return Report{}, err
 }
 
-
 // finish is called when the worker has ended, with the error of its end.
 func (m *machine) finish(err error) {
 	m.reports.Wait()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -67,6 +68,14 @@ func serve(o serveOptions, in io.Reader, out io.Writer) error {
 	}
 	err = server.Serve(ctx, listener)
 	return errors.Join(err, emulator.RecordError())
+}
+
+// log is where the service says what it does.
+func (o serveOptions) log() *slog.Logger {
+	if !o.verbose {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, nil))
 }
 
 // newRunner returns the runner of containers and, if there is a folder of

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 
 	"github.com/isolrun/isol/test/hcsemu"
@@ -18,14 +17,6 @@ type serveOptions struct {
 	parentStdin bool
 	verbose     bool
 	guests      string // folder of the guests for virtual machines, "" for machines in which nothing runs
-}
-
-// log is where the service says what it does.
-func (o serveOptions) log() *slog.Logger {
-	if !o.verbose {
-		return slog.New(slog.DiscardHandler)
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, nil))
 }
 
 // parseServe reads the flags of serve and the fault plan that they name.
