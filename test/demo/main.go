@@ -53,7 +53,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	began := time.Now()
-	if d.lab, err = lab.Start(ctx, lab.Config{Shims: map[string]string{lab.IsolShim: shim}, Out: out}); err != nil {
+	if d.lab, err = lab.Start(ctx, lab.Config{Shims: map[string]string{lab.IsolShim: shim}, Guests: 2, Out: out}); err != nil {
 		return err
 	}
 	defer func() {
@@ -63,7 +63,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		err = errors.Join(err, d.lab.Close())
 	}()
 	fmt.Fprintf(out, "    up after %s\n", time.Since(began).Round(time.Millisecond))
-	for _, step := range []func() error{d.boot, d.process, d.exec, d.metrics, d.kill, d.exitCode, d.refusal} {
+	for _, step := range []func() error{d.boot, d.process, d.exec, d.metrics, d.kill, d.exitCode, d.virtualMachine, d.refusal} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -144,20 +144,95 @@ func (d *demo) process() error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(d.out, "  host's process list")
 	same := ""
 	for _, p := range host {
-		mark := ""
-		if pids[fmt.Sprint(p.PID)] {
-			mark = "   <- the container's"
-			if strings.EqualFold(p.Name, "ping.exe") {
-				same = fmt.Sprint(p.PID)
-			}
+		if pids[fmt.Sprint(p.PID)] && strings.EqualFold(p.Name, "ping.exe") {
+			same = fmt.Sprint(p.PID)
 		}
-		fmt.Fprintf(d.out, "    %6d  %s%s\n", p.PID, p.Name, mark)
 	}
+	d.lists(r.Stdout, host)
 	d.check(same != "", "the host sees ping.exe with the same process id, %s", same)
 	return nil
+}
+
+// lists prints the container's and the host's process lists side by side.
+func (d *demo) lists(ps string, host []lab.HostProcess) {
+	var inside []string
+	for line := range strings.Lines(ps) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] != "PID" {
+			name := strings.TrimSuffix(strings.TrimPrefix(f[1], `image_name:"`), `"`)
+			inside = append(inside, fmt.Sprintf("%6s  %s", f[0], name))
+		}
+	}
+	fmt.Fprintf(d.out, "    %-32s  %s\n", "in the container", "on the host")
+	for i := range max(len(inside), len(host)) {
+		left, right := "", ""
+		if i < len(inside) {
+			left = inside[i]
+		}
+		if i < len(host) {
+			right = fmt.Sprintf("%6d  %s", host[i].PID, host[i].Name)
+		}
+		fmt.Fprintf(d.out, "    %-32s  %s\n", left, right)
+	}
+}
+
+// virtualMachine is the second half of the isolation walk-through.
+func (d *demo) virtualMachine() error {
+	d.title("Hyper-V isolation", "a container in a utility VM is not in the host's process list; its VM's worker process is")
+	before, err := d.lab.Processes(d.ctx)
+	if err != nil {
+		return err
+	}
+	r, err := d.ctr("run", "-d", "--isolated", "--runtime", runtime, d.lab.Image(), "vmpinger", "ping", "-t", "localhost")
+	if err != nil {
+		return err
+	}
+	d.check(r.ExitCode == 0, "containerd-shim-isol-v1.exe boots a VM and runs it there")
+	if r, err = d.ctr("task", "ps", "vmpinger"); err != nil {
+		return err
+	}
+	host, err := d.lab.Processes(d.ctx)
+	if err != nil {
+		return err
+	}
+	d.lists(r.Stdout, host)
+	d.check(strings.Contains(r.Stdout, "ping.exe"), "the container knows its ping.exe")
+	d.check(count(host, "ping.exe") == 0, "the host's process list has no ping.exe")
+	d.check(count(host, "vmwp.exe") == count(before, "vmwp.exe")+1, "it has a vmwp.exe, the worker process of the VM")
+	if r, err = d.ctr("task", "exec", "--exec-id", "e1", "vmpinger", "cmd", "/c", "echo hello from the VM"); err != nil {
+		return err
+	}
+	d.check(r.ExitCode == 0 && strings.Contains(r.Stdout, "hello from the VM"), "an exec runs in the VM")
+	if r, err = d.ctr("run", "--rm", "--isolated", "--runtime", runtime, d.lab.Image(), "vmseven", "cmd", "/c", "exit 7"); err != nil {
+		return err
+	}
+	d.check(r.ExitCode == 7, "a container in a VM that exits with 7 reports %d", r.ExitCode)
+	if _, err = d.ctr("task", "kill", "-s", "SIGKILL", "vmpinger"); err != nil {
+		return err
+	}
+	if _, err = d.ctr("task", "delete", "-f", "vmpinger"); err != nil {
+		return err
+	}
+	if _, err = d.ctr("container", "delete", "vmpinger"); err != nil {
+		return err
+	}
+	if host, err = d.lab.Processes(d.ctx); err != nil {
+		return err
+	}
+	d.check(count(host, "vmwp.exe") == 0 && count(host, "containerd-shim-isol-v1.exe") == 0, "neither the VM nor the shim is left")
+	return nil
+}
+
+// count counts the processes of one program.
+func count(host []lab.HostProcess, name string) int {
+	n := 0
+	for _, p := range host {
+		if strings.EqualFold(p.Name, name) {
+			n++
+		}
+	}
+	return n
 }
 
 func (d *demo) exec() error {
