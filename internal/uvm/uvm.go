@@ -25,6 +25,9 @@ type UVM struct {
 	shares *slots[shareKey]
 	disks  *slots[string]
 	pipes  *slots[string]
+	nics   *slots[string]
+	spaces *slots[string]
+	tables *slots[string]
 
 	done  chan struct{}
 	exit  error // written before done is closed
@@ -44,6 +47,9 @@ func newUVM(b *boot) *UVM {
 		shares: newSlots[shareKey]("shares", 1, 0),
 		disks:  newSlots[string]("SCSI attachments", firstFreeLUN, lunCount),
 		pipes:  newSlots[string]("pipes", 0, 0),
+		nics:   newSlots[string]("network adapters", 0, 0),
+		spaces: newSlots[string]("network namespaces", 0, 0),
+		tables: newSlots[string]("hvsocket services", 0, 0),
 		done:   make(chan struct{}),
 	}
 	u.close = sync.OnceValue(u.closeOnce)

@@ -409,3 +409,76 @@ func TestShares(t *testing.T) {
 	u.Close()
 	b.clean()
 }
+
+// An adapter is on the host and in the guest, or on neither.
+func TestNetwork(t *testing.T) {
+	b := newBench(t)
+	u := b.boot()
+	agent := b.machines.Agents()[0]
+	net, err := b.client.CreateNetworkObject(t.Context(), hcsemu.Network, 0, "cccccccc-0000-0000-0000-000000000003", "{}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.client.CreateNetworkObject(t.Context(), hcsemu.Endpoint, net, "bbbbbbbb-0000-0000-0000-000000000002", "{}"); err != nil {
+		t.Fatal(err)
+	}
+	before := b.emulator.Ledger().Leaks().String()
+	const ns = "5c5e1d0e-0d5c-4a4a-9d9c-0f3a3b1c2d3e"
+	leave, err := u.AddNamespace(t.Context(), ns, []byte(`{"ID":"`+ns+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nic := uvm.Adapter{
+		ID: "aaaaaaaa-0000-0000-0000-000000000001", EndpointID: "bbbbbbbb-0000-0000-0000-000000000002",
+		MAC: "00-15-5D-00-00-01", Endpoint: []byte(`{"ID":"bbbbbbbb-0000-0000-0000-000000000002"}`),
+	}
+	for step := 1; step <= 2; step++ { // the guest refuses the PreAdd, then the Add
+		seen := 0
+		agent.SetFault(func(p gcs.Procedure, _ []byte) (any, bool) {
+			if p == gcs.ProcModifySettings {
+				if seen++; seen == step {
+					return gcstest.Fail(0x80004005, "no"), false
+				}
+			}
+			return nil, false
+		})
+		if _, err := u.AddAdapter(t.Context(), nic); err == nil || !strings.Contains(err.Error(), nic.EndpointID) {
+			t.Errorf("step %d refused: %v", step, err)
+		}
+		if diff := cmp.Diff(before, b.emulator.Ledger().Leaks().String()); diff != "" {
+			t.Errorf("step %d refused (-before +after):\n%s", step, diff)
+		}
+	}
+	agent.SetFault(nil)
+	if err := b.emulator.AddFaults(hcsemu.Fault{Function: "HcsModifyComputeSystem", Action: hcsemu.ActionFail, Code: "0x80370105"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.AddAdapter(t.Context(), nic); !errors.Is(err, hcs.ErrInvalidState) {
+		t.Errorf("host refuses: %v", err)
+	}
+	unplug, err := u.AddAdapter(t.Context(), nic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := agent.Left(); len(left) != 2 {
+		t.Errorf("the guest has %v, want the namespace and the adapter", left)
+	}
+	service, err := u.AddSocketService(t.Context(), "11111111-2222-3333-4444-555555555555", schema.HvSocketServiceConfig{AllowWildcardBinds: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, release := range []uvm.Release{service, unplug, leave} {
+		if err := release(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if left := agent.Left(); len(left) != 0 {
+		t.Errorf("left in the guest: %v", left)
+	}
+	if diff := cmp.Diff(before, b.emulator.Ledger().Leaks().String()); diff != "" {
+		t.Errorf("after removal (-before +after):\n%s", diff)
+	}
+	if err := u.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -47,8 +47,10 @@ var resourceKinds = []resourceKind{
 	{prefix: "VirtualMachine/Devices/VirtualPci/", kind: "pci device", system: schema.SystemVirtualMachine, hotPlug: true},
 	{prefix: "VirtualMachine/Devices/NetworkAdapters/", kind: "network adapter", system: schema.SystemVirtualMachine, hotPlug: true, update: true},
 	{prefix: "VirtualMachine/Devices/MappedPipes/", kind: "mapped pipe", system: schema.SystemVirtualMachine, hotPlug: true},
-	{prefix: "VirtualMachine/Devices/HvSocket/HvSocketConfig/ServiceTable/", kind: "hvsocket service", system: schema.SystemVirtualMachine, hotPlug: true, update: true},
+	{prefix: "VirtualMachine/Devices/HvSocket/HvSocketConfig/ServiceTable/", kind: hvSocketService, system: schema.SystemVirtualMachine, hotPlug: true, update: true},
 }
+
+const hvSocketService = "hvsocket service"
 
 // kindOfResource finds the family of a path.
 func kindOfResource(path string) (resourceKind, bool) {
@@ -108,6 +110,10 @@ func (e *Emulator) modifyLocked(sys *system, kind resourceKind, change schema.Mo
 	there := sys.resources[key] != nil
 	switch {
 	case change.RequestType == schema.RequestUpdate && kind.update:
+		if kind.kind == hvSocketService && !there {
+			// as runhcs relies on it (uvm.UpdateHvSocketService): an update makes the entry
+			sys.resources[key] = &resource{kind: kind.kind, name: name, since: e.config.Now()}
+		}
 		return e.checkUpdate(kind, settings)
 	case change.RequestType == schema.RequestAdd && kind.hotPlug:
 		if there {
