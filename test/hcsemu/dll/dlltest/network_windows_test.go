@@ -35,8 +35,9 @@ func TestNetworks(t *testing.T) {
 	if _, err := hcn.GetNamespaceByID("11111111-2222-3333-4444-555555555555"); !hcn.IsNotFoundError(err) {
 		t.Errorf("unknown namespace: %v, want not found", err)
 	}
-	if hcn.GetSupportedFeatures().Api.V2 != true {
-		t.Error("the second API is not announced")
+	features, err := hcn.GetCachedSupportedFeatures()
+	if err != nil || !features.Api.V2 {
+		t.Errorf("features %+v, %v: the second API is not announced", features, err)
 	}
 }
 
