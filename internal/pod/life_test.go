@@ -318,9 +318,14 @@ func TestPids(t *testing.T) {
 			}
 			return out
 		}
-		if got := pids(); len(got) != 0 {
-			t.Errorf("before start: %v", got)
+		none := func(state string) {
+			t.Helper()
+			list, err := l.pod.Pids(l.Context(), "c1")
+			if !fault.Is(err, fault.FailedPrecondition) || !strings.Contains(err.Error(), state) {
+				t.Errorf("%s: %v, %v: containerd would take an empty list for a leaked shim", state, list, err)
+			}
 		}
+		none("created")
 		init := l.start("c1", "")
 		exec := l.exec("c1", "e1", "ping -t localhost")
 		if d := cmp.Diff(map[uint32]string{init: "c1", exec: "e1"}, pids()); d != "" {
@@ -328,9 +333,7 @@ func TestPids(t *testing.T) {
 		}
 		l.must(l.kill("c1", ""))
 		l.wait("c1", "")
-		if got := pids(); len(got) != 0 {
-			t.Errorf("after exit: %v", got)
-		}
+		none("stopped")
 	})
 }
 

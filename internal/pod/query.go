@@ -12,16 +12,27 @@ import (
 	"github.com/isolrun/isol/internal/isolation"
 )
 
-// Pids lists the processes of a task's container; none if it does not run.
-// Errors: NotFound, and those of the query.
+// Pids lists the processes of a task's container, at least one. Errors:
+// NotFound, FailedPrecondition for a container in which nothing runs, and those
+// of the query.
+//
+// None is an error, because containerd takes a shim that answers an empty list
+// for one that never got a task: when it starts again, it deletes the tasks of
+// such shims, and with them the exit code of what ended while it was away
+// (shouldCleanupShim in
+// https://github.com/containerd/containerd/blob/v2.4.2/core/runtime/v2/shim_load.go).
 func (p *Pod) Pids(ctx context.Context, id string) ([]ProcessInfo, error) {
 	t, err := p.task(id)
 	if err != nil {
 		return nil, err
 	}
 	props, err := t.query(ctx, schema.PropertyProcessList)
-	if err != nil || props == nil {
+	if err != nil {
 		return nil, fault.Wrap(err, "list processes of", id)
+	}
+	if props == nil || len(props.ProcessList) == 0 {
+		return nil, &fault.Error{Kind: fault.FailedPrecondition, Op: "list processes of", Subject: id,
+			Detail: "there are none: the task is " + t.init.current().String()}
 	}
 	ids := t.execIDs()
 	out := make([]ProcessInfo, 0, len(props.ProcessList))
