@@ -18,6 +18,9 @@ func TestBuildWithoutCompiler(t *testing.T) {
 // A lab start must not pay for compiling what is there, and must notice what
 // is missing.
 func TestBuildCaches(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the DLLs twice: not in short mode")
+	}
 	dir := t.TempDir()
 	err := Build(t.Context(), dir)
 	if errors.Is(err, ErrNoCompiler) {
