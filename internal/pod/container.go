@@ -63,6 +63,20 @@ func (c *container) end(grace bool) {
 	}
 }
 
+// force ends the container when its init did not die of SIGKILL. A guest that
+// does not kill a process does not terminate a container either, so a VM of
+// the container's own goes at once.
+func (c *container) force() {
+	c.log.Warn("the init did not die of SIGKILL: terminating its container")
+	if c.vm == nil {
+		c.ask("terminate", c.limits.Terminate, c.compute.Terminate)
+		return
+	}
+	if err := c.vm.Close(); err != nil {
+		c.log.Warn("close the container's VM", "error", err)
+	}
+}
+
 // ask calls f and reports whether the container has ended within limit. One
 // that can no longer be observed may still run.
 func (c *container) ask(what string, limit time.Duration, f func(context.Context) error) bool {

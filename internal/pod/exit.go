@@ -10,36 +10,38 @@ import (
 // reap is the one goroutine that takes a started process from running to
 // stopped.
 func (p *process) reap(handle hcs.Process) {
-	status := p.wait(handle)
+	status, orderly := p.wait(handle)
 	p.must(evExited)
 	p.drain(handle)
 	if p.isInit() {
-		p.task.tearDown(true)
+		p.task.tearDown(orderly)
 	}
 	p.finish(status, true)
 }
 
 // wait returns when the process has ended or can no longer be waited for, and
-// with what status.
+// with what status. It reports false if its container was no longer in order:
+// then nobody need ask it to shut down.
 //
 // Three things besides the process's own end are watched, because HCS can lose
 // an exit: the end of the container under it, the news on SIGKILL that there
 // is no such process, and an init that does not die of SIGKILL, whose container
-// is then terminated. It is this container that goes, never more than it.
-func (p *process) wait(handle hcs.Process) uint32 {
+// is then terminated, with the VM if the container owns one: it is the task's
+// own that goes, never more.
+func (p *process) wait(handle hcs.Process) (status uint32, orderly bool) {
 	t := p.task
 	killed := p.killed
 	var patience <-chan time.Time
 	for {
 		select {
 		case <-handle.Done():
-			return p.status(handle)
+			return p.status(handle), true
 		case <-t.container.compute.Done():
-			return p.orphaned(handle, "its container ended")
+			return p.orphaned(handle, "its container ended"), true
 		case <-t.container.gone:
-			return p.orphaned(handle, "its container was closed")
+			return p.orphaned(handle, "its container was closed"), true
 		case <-p.vanished:
-			return p.orphaned(handle, "the compute service no longer knows it")
+			return p.orphaned(handle, "the compute service no longer knows it"), true
 		case <-killed:
 			killed = nil
 			if p.isInit() {
@@ -48,9 +50,8 @@ func (p *process) wait(handle hcs.Process) uint32 {
 				patience = timer.C
 			}
 		case <-patience:
-			t.log.Warn("the init did not die of SIGKILL: terminating its container")
-			t.container.ask("terminate", t.cfg.Deadlines.Terminate, t.container.compute.Terminate)
-			return p.orphaned(handle, "it did not die of SIGKILL")
+			t.container.force()
+			return p.orphaned(handle, "it did not die of SIGKILL"), false
 		}
 	}
 }

@@ -125,6 +125,10 @@ func (p *process) markKilledLocked() {
 func (p *process) killRunning(h hcs.Process) error {
 	delivered, err := p.kill(h)
 	switch {
+	case errors.Is(err, hcs.ErrTimeout) && p.isInit() && p.task.container.vm != nil:
+		// The guest hangs; the reaper ends the VM, which needs no guest.
+		p.task.log.Warn("SIGKILL was not answered in time", "error", err)
+		return nil
 	case err != nil:
 		return fault.Wrap(err, "kill", p.eventID())
 	case !delivered:

@@ -51,7 +51,7 @@ func (b bootVMs) Boot(ctx context.Context, plan *isolation.UVM, l layers.Layers)
 	return u, nil
 }
 
-func newVMLab(t *testing.T) *vmLab {
+func newVMLab(t *testing.T, options ...func(*Config)) *vmLab {
 	t.Helper()
 	l := &vmLab{
 		lab:      &lab{T: t, stdio: &clientEnds{open: map[string]*ends{}}, events: &journalOfEvents{}, bundle: t.TempDir()},
@@ -65,11 +65,15 @@ func newVMLab(t *testing.T) *vmLab {
 	l.file("base", "Files", "license.txt")
 	l.client = l.emu.Connect(hcsemu.Caller{PID: 1, Exe: "containerd-shim-isol-v1.exe"})
 	host := hcsemu.HostOn(l.client)
-	p, err := New(Config{
+	cfg := Config{
 		Owner: "containerd-shim-isol-v1.exe", HostBuild: 20348, Host: host, Origin: "LAB",
 		Layers: layers.NewStore(layerdriver.New(l.client)), Stdio: l.stdio, Events: l.events,
 		VMs: bootVMs{host, l.client, l.machines},
-	})
+	}
+	for _, o := range options {
+		o(&cfg)
+	}
+	p, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,4 +360,21 @@ func TestSandboxOfVM(t *testing.T) {
 		}
 	}
 	l.endPod()
+}
+
+// A guest that hangs answers neither kill nor terminate. The VM is the task's
+// own, so it goes with it, and `ctr task kill` does not fail.
+func TestKillInHungGuest(t *testing.T) {
+	const short = 100 * time.Millisecond
+	l := newVMLab(t, func(c *Config) {
+		c.Deadlines = Deadlines{Modify: short, Kill: 2 * short, Shutdown: short, Terminate: 5 * time.Second, Orphan: short, Drain: short, DrainQuiet: short, Layers: time.Second}
+	})
+	l.runIsolated("web", isolation.RoleStandalone, "ping -t localhost")
+	l.machines.Agents()[0].SetFault(func(gcs.Procedure, []byte) (any, bool) { return nil, true })
+	l.must(l.kill("web", ""))
+	if exit := l.wait("web", ""); exit.Status != UnknownExitStatus {
+		t.Errorf("exit %d, want the status of a lost exit", exit.Status)
+	}
+	l.delete("web", "")
+	l.nothingLeft()
 }
