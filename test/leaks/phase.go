@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
+
+	"github.com/isolrun/isol/test/hcsemu"
+	"github.com/isolrun/isol/test/lab"
+)
+
+// shim is a shim's name here, its runtime's in containerd, and its program.
+type shim struct{ name, runtime, exe string }
+
+// shims are those that are measured; the first is ours.
+var shims = []shim{
+	{"isol", "io.containerd.isol.v1", lab.IsolShim},
+	{"runhcs", "io.containerd.runhcs.v1", "containerd-shim-runhcs-v1.exe"},
+}
+
+// ours says whether a leak of this shim is a failure.
+func (s shim) ours() bool { return s.name == shims[0].name }
+
+// phase is one shim with one kind of container.
+type phase struct {
+	*machine
+	shim  shim
+	mode  mode
+	short bool
+	out   io.Writer
+}
+
+// result is what a phase found.
+type result struct {
+	shim  shim
+	mode  mode
+	calls int // native calls of a life in which nothing goes wrong
+
+	points, missed int // at which the shim was killed; of planned ones that no call reached
+	leaking, left  int // points that leave something; things that they leave
+	stuck          int // points after which containerd could not remove the container
+
+	others, othersLeaking int // failures that kill no shim
+}
+
+// run kills the shim at every point and then lets other things fail.
+func (p *phase) run(ctx context.Context) (result, error) {
+	r := result{shim: p.shim, mode: p.mode}
+	calls, err := p.dry(ctx)
+	if err != nil {
+		return r, err
+	}
+	r.calls = len(calls)
+	for n := 1; n <= len(calls); n += p.stride(len(calls)) {
+		for _, when := range []hcsemu.When{"before", "after"} {
+			if err := p.point(ctx, &r, n, when); err != nil {
+				return r, fmt.Errorf("killed %s call %d (%s): %w", when, n, calls[n-1].Function, err)
+			}
+		}
+	}
+	for _, f := range p.failures() {
+		if err := p.fail(ctx, &r, f); err != nil {
+			return r, fmt.Errorf("%s: %w", f.name, err)
+		}
+	}
+	return r, nil
+}
+
+// stride is the step between two calls at which the shim is killed.
+func (p *phase) stride(calls int) int {
+	if p.short {
+		return max(1, (calls+1)/shortPoints)
+	}
+	return 1
+}
+
+// shortPoints is about how many calls of a phase the short form tries.
+const shortPoints = 2
+
+// dry lives a life in which nothing goes wrong and returns its native calls.
+func (p *phase) dry(ctx context.Context) ([]hcsemu.Call, error) {
+	if _, err := p.calls(p.shim.exe); err != nil {
+		return nil, err
+	}
+	left, err := p.watched(ctx, func(r *tasksapi.CreateTaskRequest) error {
+		ctx, cancel := context.WithTimeout(inNamespace(ctx), lifeLimit)
+		defer cancel()
+		return p.containerd.live(ctx, r)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("a life in which nothing goes wrong: %w", err)
+	}
+	if len(left) > 0 {
+		return nil, fmt.Errorf("a life in which nothing goes wrong leaves:\n%s", left)
+	}
+	calls, err := p.calls(p.shim.exe)
+	if err == nil && len(calls) == 0 {
+		err = errors.New("the shim made no native calls: nothing would be shown")
+	}
+	return calls, err
+}
+
+// watched makes a container, does something with it, removes it, and returns
+// what the machine holds more than before. The error is do's, or that of the
+// machine itself.
+func (p *phase) watched(ctx context.Context, do func(*tasksapi.CreateTaskRequest) error) (hcsemu.Ledger, error) {
+	before, err := p.Ledger()
+	if err != nil {
+		return nil, err
+	}
+	p.names++
+	id := fmt.Sprintf("leak-%d", p.names)
+	request, err := p.containerd.container(inNamespace(ctx), p.shim, p.mode, id)
+	if err != nil {
+		return nil, err
+	}
+	did := do(request)
+	if err := p.Faults(); err != nil {
+		return nil, err
+	}
+	removed := p.containerd.remove(inNamespace(ctx), id)
+	left, err := p.settle(ctx, before)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.quench(left); err != nil {
+		return nil, err
+	}
+	if removed != nil {
+		did = errors.Join(did, &stuckError{removed})
+	}
+	return left, did
+}
+
+// stuckError says that containerd could not remove a container.
+type stuckError struct{ err error }
+
+func (e *stuckError) Error() string { return e.err.Error() }
+
+// point kills the shim at a call of a container's life.
+func (p *phase) point(ctx context.Context, r *result, n int, when hcsemu.When) error {
+	left, lived := p.watched(ctx, func(request *tasksapi.CreateTaskRequest) error {
+		err := p.Faults(hcsemu.Fault{Function: "*", Exe: p.shim.exe, Nth: n, When: when, Action: hcsemu.ActionKill})
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(inNamespace(ctx), lifeLimit)
+		defer cancel()
+		// That it fails is what a killed shim means; that it does not is, too,
+		// where the call was the shim's last.
+		_ = p.containerd.live(ctx, request)
+		return nil
+	})
+	var stuck *stuckError
+	if lived != nil && !errors.As(lived, &stuck) {
+		return lived
+	}
+	calls, err := p.calls(p.shim.exe)
+	if err != nil {
+		return err
+	}
+	killed := killedAt(calls)
+	if killed == "" {
+		r.missed++
+		return nil
+	}
+	r.points++
+	if stuck != nil {
+		r.stuck++
+		p.printf("%s, %s: killed %s call %d, %s: containerd cannot remove the container: %v\n", p.shim.name, p.mode, when, n, killed, stuck)
+	}
+	if len(left) > 0 {
+		r.leaking++
+		r.left += len(left)
+		if p.shim.ours() {
+			p.printf("%s, %s: killed %s call %d, %s, left:\n%s\n", p.shim.name, p.mode, when, n, killed, indent(left.String()))
+		}
+	}
+	return nil
+}
+
+// killedAt is the function in which the fault plan killed the caller.
+func killedAt(calls []hcsemu.Call) string {
+	for _, c := range calls {
+		if strings.Contains(c.Fault, string(hcsemu.ActionKill)) {
+			return c.Function
+		}
+	}
+	return ""
+}
+
+func (p *phase) printf(format string, args ...any) { fmt.Fprintf(p.out, format, args...) }
+
+func indent(text string) string { return "  " + strings.ReplaceAll(text, "\n", "\n  ") }

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+)
+
+// report prints a line for each phase and the sum. It is an error if isol
+// leaves anything.
+func report(w io.Writer, results []result) error {
+	fmt.Fprintln(w)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "shim\tisolation\tnative calls\tkill points\tof them leaking\tthings left\tnot removable\tother failures\tof them leaking")
+	points, leaking := 0, map[string]int{}
+	failed := false
+	for _, r := range results {
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", r.shim.name, r.mode, r.calls, r.points, r.leaking, r.left, r.stuck, r.others, r.othersLeaking)
+		points += r.points
+		leaking[r.shim.name] += r.leaking
+		failed = failed || r.shim.ours() && (r.leaking+r.stuck+r.othersLeaking > 0 || r.points == 0)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\nleaks: %d kill points, isol %d, runhcs %d\n", points, leaking["isol"], leaking["runhcs"])
+	if err == nil && failed {
+		err = fmt.Errorf("isol leaves something behind")
+	}
+	return err
+}
