@@ -16,7 +16,7 @@ const listing = "../../docs/dependencies.md"
 // built for Windows.
 func list(t *testing.T, format string) []string {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-deps", "-tags", "no_grpc", "-f", format, ".")
+	cmd := exec.Command("go", "list", "-deps", "-f", format, ".")
 	cmd.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"io"
 	"io/fs"
 	"net"
@@ -20,7 +19,6 @@ import (
 	task "github.com/containerd/containerd/api/runtime/task/v3"
 	events "github.com/containerd/containerd/api/services/ttrpc/events/v1"
 	"github.com/containerd/containerd/api/types"
-	"github.com/containerd/containerd/v2/pkg/shutdown"
 	"github.com/containerd/ttrpc"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -60,10 +58,6 @@ func TestMain(m *testing.M) {
 		child(strings.Split(args, "|"))
 		return
 	}
-	flag.Parse()
-	if !testing.Verbose() {
-		containerdLog().Logger.SetOutput(io.Discard)
-	}
 	os.Exit(m.Run())
 }
 
@@ -101,31 +95,24 @@ func newLab(t *testing.T, opts ...labOption) *lab {
 	for _, o := range opts {
 		o(&m, params)
 	}
-	ctx, sd := shutdown.WithShutdown(t.Context())
-	s, err := newServer(ctx, m, launch.Flags{Namespace: "default", ID: "c1"}, params, sd)
+	end := newEnding()
+	s, err := newServer(m, launch.Flags{Namespace: "default", ID: "c1"}, params, t.Output(), end)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.ended = sd.Done()
+	l.ended = end.done
 	conn := serveOn(t, s)
 	l.tasks, l.tasks2 = task.NewTTRPCTaskClient(conn), taskv2.NewTTRPCTaskClient(conn)
 	t.Cleanup(func() {
-		sd.Shutdown()
-		<-sd.Done()
+		end.begin()
+		<-end.done
 	})
 	return l
 }
 
-// serveOn serves s on a socket, as pkg/shim does on a pipe.
-func serveOn(t *testing.T, s *server) *ttrpc.Client {
+// serveOn serves on a socket, as serve does on a pipe.
+func serveOn(t *testing.T, srv *ttrpc.Server) *ttrpc.Client {
 	t.Helper()
-	srv, err := ttrpc.NewServer(ttrpc.WithUnaryServerInterceptor(s.UnaryServerInterceptor()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.RegisterTTRPC(srv); err != nil {
-		t.Fatal(err)
-	}
 	ln, err := net.Listen("unix", filepath.Join(shortDir(t), "s"))
 	if err != nil {
 		t.Fatal(err)

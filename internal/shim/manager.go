@@ -19,15 +19,15 @@ func newManager(m Machine) *launch.Manager {
 		Version: version, Revision: revision,
 		System: m.System,
 		Host:   m.Host,
-		Undo:   func(h hcs.Host) journal.Undoers { return pod.Undoers(h, m.Layers(), origin()) },
+		Undo:   func(h hcs.Host) journal.Undoers { return pod.Undoers(h, m.Layers(), network.New(m.Network), Origin()) },
 		Owner:  Owner,
 		Crash:  crash.DefaultDir(os.Getenv),
-		Log:    slog.New(logs.New(containerdLog(), slog.LevelInfo)),
+		Log:    slog.New(logs.Text(os.Stderr, slog.LevelInfo)),
 	}
 }
 
-// origin identifies this machine in journals.
-func origin() string {
+// Origin identifies this machine in journals.
+func Origin() string {
 	name, err := os.Hostname()
 	if err != nil {
 		return ""

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -132,18 +131,6 @@ func TestRun(t *testing.T) {
 			}
 			tc.check(t, stdout, stderr)
 		})
-	}
-}
-
-// start hands its input on to pkg/shim unchanged.
-func TestRewound(t *testing.T) {
-	f, err := rewound([]byte("parameters"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if b, err := io.ReadAll(f); err != nil || string(b) != "parameters" {
-		t.Errorf("%q %v", b, err)
 	}
 }
 

@@ -11,11 +11,7 @@ import (
 	"time"
 
 	bootapi "github.com/containerd/containerd/api/runtime/bootstrap/v1"
-	"github.com/containerd/containerd/v2/pkg/shutdown"
-	"github.com/containerd/containerd/v2/plugins"
 	"github.com/containerd/log"
-	"github.com/containerd/plugin"
-	"github.com/containerd/plugin/registry"
 	"github.com/containerd/ttrpc"
 	"google.golang.org/protobuf/proto"
 
@@ -30,8 +26,10 @@ import (
 	"github.com/isolrun/isol/internal/shim/service"
 )
 
-// serve registers the plugin from which pkg/shim gets its service.
+// serve serves the Task API until the shim shall end. start is told when the
+// pipe is there.
 func serve(ctx context.Context, m Machine, flags launch.Flags) error {
+	tuneRuntime()
 	input, err := io.ReadAll(io.LimitReader(os.Stdin, maxStdin))
 	if err != nil {
 		return fmt.Errorf("read stdin: %w", err)
@@ -40,39 +38,42 @@ func serve(ctx context.Context, m Machine, flags launch.Flags) error {
 	if err := proto.Unmarshal(input, &params); err != nil {
 		return fmt.Errorf("stdin of serve: %w", err)
 	}
-	registry.Register(&plugin.Registration{
-		Type:     plugins.TTRPCPlugin,
-		ID:       "isol",
-		Requires: []plugin.Type{plugins.InternalPlugin},
-		InitFn: func(ic *plugin.InitContext) (any, error) {
-			sd, err := ic.GetByID(plugins.InternalPlugin, "shutdown")
-			if err != nil {
-				return nil, err
-			}
-			return newServer(ctx, m, flags, &params, sd.(shutdown.Service))
-		},
-	})
-	return nil
+	listener, err := m.System.Listen(launch.LogPipe(flags.Namespace, flags.ID))
+	if err != nil {
+		return fmt.Errorf("serve the log: %w", err)
+	}
+	logPipe := logs.NewPipe(listener)
+	log.L.Logger.SetOutput(logPipe) // ttrpc's log
+	end := newEnding()
+	s, err := newServer(m, flags, &params, logPipe, end)
+	if err != nil {
+		return err
+	}
+	if listener, err = m.System.Listen(flags.Socket); err != nil {
+		return fmt.Errorf("serve the API: %w", err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, listener) }()
+	if err := launch.Ready(); err != nil {
+		return fmt.Errorf("tell start that the pipe is there: %w", err)
+	}
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve %s: %w", flags.Socket, err)
+	case <-end.done:
+		return errors.Join(end.err, listener.Close(), logPipe.Close())
+	}
 }
 
-// server is what pkg/shim serves: the service and its interceptor.
-type server struct {
-	*service.Service
-	intercept ttrpc.UnaryServerInterceptor
-}
-
-// UnaryServerInterceptor implements pkg/shim's TTRPCServerUnaryOptioner.
-func (s *server) UnaryServerInterceptor() ttrpc.UnaryServerInterceptor { return s.intercept }
-
-// newServer makes all that serve needs. What must be given up at the end is
-// registered with sd.
-func newServer(ctx context.Context, m Machine, flags launch.Flags, params *bootapi.BootstrapParams, sd shutdown.Service) (*server, error) {
+// newServer makes what serves the API. Its log goes to out, and what must be
+// given up at the end is included in end.
+func newServer(m Machine, flags launch.Flags, params *bootapi.BootstrapParams, out io.Writer, end *ending) (*ttrpc.Server, error) {
 	opts, optErr := options.Decode(launch.Options(params))
-	log := newLog(opts, flags, sd).With("namespace", flags.Namespace)
+	log := newLog(out, opts, flags, end).With("namespace", flags.Namespace)
 	if optErr != nil {
 		log.Warn("the runtime options cannot be read; the create will say so", "error", optErr)
 	}
-	watchCrash(flags, log, sd)
+	watchCrash(flags, log, end)
 
 	system, err := m.Host()
 	if err != nil {
@@ -85,24 +86,26 @@ func newServer(ctx context.Context, m Machine, flags launch.Flags, params *boota
 		log.Error("the facts of this machine cannot be read; every create will say so", "error", err)
 	}
 	events := event.NewQueue(flags.Namespace, event.NewClient(dialer(m.System, params)), log)
-	sd.RegisterCallback(func(context.Context) error { return events.Close() })
+	end.include(func(context.Context) error { return events.Close() })
 	p, err := pod.New(pod.Config{
-		ID: flags.ID, Owner: Owner, HostBuild: facts.Version.Build, Origin: origin(),
+		ID: flags.ID, Owner: Owner, HostBuild: facts.Version.Build, Origin: Origin(),
 		Host: system, Layers: m.Layers(), VMs: newVMs(m.VM, system, log), Affinity: m.Affinity, Events: events,
 		Stdio: newStdio(m.Pipes, flags.Namespace, opts, log), Log: log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	watch := newWatch(ctx, sd, log)
-	version, revision := buildVersion()
-	return &server{
-		Service: &service.Service{
-			Namespace: flags.Namespace, Version: versionText(version, revision),
-			Pod: p, Admit: reader, Events: events, Exit: sd.Shutdown, Log: log,
-		},
-		intercept: service.Interceptor(log, watch.stop),
-	}, nil
+	watch := newWatch(end, log)
+	server, err := ttrpc.NewServer(ttrpc.WithUnaryServerInterceptor(service.Interceptor(log, watch.stop)))
+	if err != nil {
+		return nil, err
+	}
+	s := &service.Service{
+		Namespace: flags.Namespace, Version: versionText(buildVersion()),
+		Pod: p, Admit: reader, Events: events, Exit: end.begin, Log: log,
+	}
+	s.Register(server)
+	return server, nil
 }
 
 // dialer connects to containerd's events service.
@@ -124,7 +127,7 @@ func dialer(system launch.System, params *bootapi.BootstrapParams) func(context.
 }
 
 // newLog makes the log as flags and options want it.
-func newLog(opts options.Options, flags launch.Flags, sd shutdown.Service) *slog.Logger {
+func newLog(out io.Writer, opts options.Options, flags launch.Flags, end *ending) *slog.Logger {
 	level := slog.LevelInfo
 	if flags.Debug {
 		level = slog.LevelDebug
@@ -134,28 +137,25 @@ func newLog(opts options.Options, flags launch.Flags, sd shutdown.Service) *slog
 		if l, err := logs.ParseLevel(opts.Log.Level.V); err == nil {
 			level = l
 		}
-		if err := log.SetLevel(level); err != nil {
-			containerdLog().WithError(err).Warn("setting the log level failed")
-		}
 	}
-	var handler slog.Handler = logs.New(containerdLog(), level)
+	var handler slog.Handler = logs.Text(out, level)
 	if opts.Log.File.Set() && opts.Log.File.V != "" {
 		file, closer := logs.File(logs.FileOptions{
 			Path: opts.Log.File.V, MaxMB: int(opts.Log.FileMaxMB.V), Keep: int(opts.Log.FileKeep.V),
 		}, level)
-		sd.RegisterCallback(func(context.Context) error { return closer.Close() })
+		end.include(func(context.Context) error { return closer.Close() })
 		handler = slog.NewMultiHandler(handler, file)
 	}
 	return slog.New(handler)
 }
 
-func watchCrash(flags launch.Flags, log *slog.Logger, sd shutdown.Service) {
-	end, err := crash.DefaultDir(os.Getenv).Watch(flags.Namespace, flags.ID)
+func watchCrash(flags launch.Flags, log *slog.Logger, end *ending) {
+	unwatch, err := crash.DefaultDir(os.Getenv).Watch(flags.Namespace, flags.ID)
 	if err != nil {
 		log.Warn("crash files are not kept as they should", "error", err)
 	}
-	if end != nil {
-		sd.RegisterCallback(func(context.Context) error { return end() })
+	if unwatch != nil {
+		end.include(func(context.Context) error { return unwatch() })
 	}
 }
 
@@ -165,12 +165,10 @@ type idleWatch struct {
 	once  sync.Once
 }
 
-func newWatch(ctx context.Context, sd shutdown.Service, log *slog.Logger) *idleWatch {
+func newWatch(end *ending, log *slog.Logger) *idleWatch {
 	return &idleWatch{timer: time.AfterFunc(IdleLimit, func() {
-		if ctx.Err() == nil {
-			log.Error("nobody called since the start: the containerd that started this shim has gone", "waited", IdleLimit)
-			sd.Shutdown()
-		}
+		log.Error("nobody called since the start: the containerd that started this shim has gone", "waited", IdleLimit)
+		end.begin()
 	})}
 }
 

@@ -15,7 +15,6 @@ import (
 	"github.com/containerd/containerd/api/types"
 	runtimeoptions "github.com/containerd/containerd/api/types/runtimeoptions/v1"
 	taskstate "github.com/containerd/containerd/api/types/task"
-	"github.com/containerd/containerd/v2/pkg/shutdown"
 	"github.com/containerd/typeurl/v2"
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -437,19 +436,24 @@ func TestShimThatNobodyCallsEnds(t *testing.T) {
 	for name, called := range map[string]bool{"never called": false, "called once": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				ctx, sd := shutdown.WithShutdown(t.Context())
-				w := newWatch(ctx, sd, slog.New(slog.DiscardHandler))
+				end := newEnding()
+				w := newWatch(end, slog.New(slog.DiscardHandler))
 				time.Sleep(IdleLimit - time.Second)
 				if called {
 					w.stop()
 				}
 				time.Sleep(2 * time.Second)
 				synctest.Wait()
-				if ended := ctx.Err() != nil; ended == called {
-					t.Errorf("ended %v", ended)
+				select {
+				case <-end.done:
+					if called {
+						t.Error("it has ended, though it was called")
+					}
+				default:
+					if !called {
+						t.Error("it lives on, though nobody calls")
+					}
 				}
-				sd.Shutdown()
-				<-sd.Done()
 			})
 		})
 	}

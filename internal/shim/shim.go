@@ -1,18 +1,20 @@
-// Package shim puts the parts of the shim's binary together around containerd's
-// pkg/shim: which action runs, what serve is made of, and how it ends.
+// Package shim puts the parts of the shim's binary together: which action runs,
+// what serve is made of, and how it ends.
 //
-//	main ─▶ Run ─┬─ -version            prints
-//	             ├─ -info, delete ─────▶ pkg/shim ─▶ launch.Manager
-//	             ├─ start ─────────────▶ pkg/shim ─▶ launch.Manager   (containerd ≥ 2.3)
-//	             │    └────────────────▶ launch.Manager, plain answer (older containerd, or a
-//	             │                                                     binary named as runhcs's)
-//	             └─ serve ─────────────▶ pkg/shim ─▶ newServer ─▶ service.Service
+//	main ─▶ Run ─┬─ -version   prints
+//	             ├─ -info ────▶ launch.Manager
+//	             ├─ delete ───▶ launch.Manager
+//	             ├─ start ────▶ launch.Manager, which runs serve; the answer is a
+//	             │              BootstrapResult, or an address for a containerd before
+//	             │              2.3 or a binary named as runhcs's
+//	             └─ serve ────▶ log pipe, newServer, API pipe ─▶ service.Service
+//
+// The protocol is that of containerd's pkg/shim, which is not used because of
+// what it brings: see docs/performance.md.
 //
 // # Serve
 //
-// pkg/shim opens containerd's log pipe, the ttrpc server and its pipe. The
-// rest comes from one plugin that Run registers, which is how pkg/shim takes
-// services. It is made from the bootstrap parameters that start passes on
+// The server is made from the bootstrap parameters that start passes on
 // stdin: the runtime options in them decide the log level, the log file, and
 // how long a lost reader is dialled. Options that cannot be read do not keep
 // the shim from serving: the create carries them again and answers with the
@@ -33,9 +35,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/containerd/containerd/v2/pkg/namespaces"
-	"github.com/containerd/containerd/v2/pkg/shim"
-	"github.com/containerd/log"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/host"
@@ -68,8 +68,8 @@ type Machine struct {
 	System   launch.System
 }
 
-// Run does what the command line says. It ends the process on failure, as
-// pkg/shim does.
+// Run does what the command line says. It ends the process on failure, with a
+// sentence on stderr.
 func Run(ctx context.Context, m Machine) {
 	if err := run(ctx, m, os.Args[1:]); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %s\n", launch.Name, err)
@@ -78,64 +78,55 @@ func Run(ctx context.Context, m Machine) {
 }
 
 func run(ctx context.Context, m Machine, args []string) error {
-	manager := newManager(m)
 	flags, err := launch.ParseFlags(args)
 	switch {
 	case err != nil:
 		return err
 	case flags.Version:
-		fmt.Printf("%s %s\n", launch.Name, versionText(buildVersion()))
-		return nil
-	case flags.Info || flags.Action == "delete":
+		_, err := fmt.Printf("%s %s\n", launch.Name, versionText(buildVersion()))
+		return err
+	case flags.Info:
+		return answer(newManager(m).Info(os.Stdin))
+	case flags.Action == "delete":
+		response, err := newManager(m).Delete(ctx, flags.Namespace, flags.ID, flags.Bundle)
+		if err != nil {
+			return err
+		}
+		return answer(response)
 	case flags.Action == "start":
-		if done, err := start(ctx, manager, flags); done {
-			return err
-		}
-	default:
-		if err := serve(ctx, m, flags); err != nil {
-			return err
-		}
+		return start(ctx, newManager(m), flags)
 	}
-	shim.RunShim(ctx, manager)
-	return nil
+	return serve(ctx, m, flags)
 }
 
-// start handles a containerd that pkg/shim refuses, and otherwise leaves its
-// input where pkg/shim reads it.
-func start(ctx context.Context, manager *launch.Manager, flags launch.Flags) (done bool, err error) {
+// answer writes what containerd reads on stdout.
+func answer(message proto.Message) error {
+	data, err := proto.Marshal(message)
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(data)
+	return err
+}
+
+// start answers in the form that the containerd understands that asks.
+func start(ctx context.Context, manager *launch.Manager, flags launch.Flags) error {
 	input, err := io.ReadAll(io.LimitReader(os.Stdin, maxStdin))
 	if err != nil {
-		return true, fmt.Errorf("read stdin: %w", err)
+		return fmt.Errorf("read stdin: %w", err)
 	}
 	params, legacy, err := launch.Bootstrap(input, flags, os.Getenv)
 	if err != nil {
-		return true, err
+		return err
 	}
-	if !legacy {
-		os.Stdin, err = rewound(input)
-		return err != nil, err
-	}
-	result, err := manager.Start(namespaces.WithNamespace(ctx, flags.Namespace), params)
+	result, err := manager.Start(ctx, params)
 	if err != nil {
-		return true, err
+		return err
 	}
-	// A bare address is what every version reads: it means version 2, ttrpc.
-	_, err = fmt.Print(result.Address)
-	return true, err
-}
-
-// rewound returns a file that yields input.
-func rewound(input []byte) (*os.File, error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, err
+	if legacy {
+		// A bare address is what every version reads: it means version 2, ttrpc.
+		_, err = fmt.Print(result.Address)
+		return err
 	}
-	go func() {
-		_, _ = w.Write(input) // a reader that has gone is no loss
-		_ = w.Close()
-	}()
-	return r, nil
+	return answer(result)
 }
-
-// containerdLog is the logger that pkg/shim points at containerd's log pipe.
-func containerdLog() *log.Entry { return log.L }

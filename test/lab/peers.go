@@ -68,11 +68,6 @@ func Peers(ctx context.Context, cacheDir string, progress func(string)) (PeerSet
 // IsolShim is the file name of isol's shim: a key for Config.Shims.
 const IsolShim = "containerd-shim-isol-v1.exe"
 
-// shimTags are the build tags of isol's shim, as the Makefile has them:
-// containerd's packages leave their gRPC clients out with no_grpc. The shim
-// speaks ttrpc only, and is 6 MB smaller.
-const shimTags = "no_grpc"
-
 // BuildIsolShim builds isol's shim from the tree for windows/amd64 and returns
 // its path. progress may be nil.
 func BuildIsolShim(ctx context.Context, cacheDir string, progress func(string)) (string, error) {
@@ -92,7 +87,7 @@ func BuildIsolShim(ctx context.Context, cacheDir string, progress func(string)) 
 		return "", err
 	}
 	defer unlock()
-	err = goBuild(ctx, root, dir, "isol's shim", progress, "-tags="+shimTags, "./cmd/containerd-shim-isol-v1")
+	err = goBuild(ctx, root, dir, "isol's shim", progress, "./cmd/containerd-shim-isol-v1")
 	return filepath.Join(dir, IsolShim), err
 }
 

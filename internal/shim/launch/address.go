@@ -11,6 +11,12 @@ import (
 // is what tools look for: as runhcs does.
 const pipePrefix = `\\.\pipe\ProtectedPrefix\Administrators\containerd-shim-`
 
+// LogPipe returns the path of the pipe on which containerd reads the log of a
+// shim: its name is part of containerd's shim protocol.
+func LogPipe(namespace, id string) string {
+	return `\\.\pipe\containerd-shim-` + namespace + "-" + id + "-log"
+}
+
 // maxPath is the longest path of a named pipe:
 // https://learn.microsoft.com/windows/win32/ipc/pipe-names
 const maxPath = 256

@@ -10,8 +10,8 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// Flags are those of containerd's shim protocol that isol reads itself, before
-// pkg/shim does.
+// Flags are those of containerd's shim protocol, and -socket, which start adds
+// for serve.
 type Flags struct {
 	Namespace, ID, Bundle, Address, Binary, Socket string
 	Debug, Version, Info                           bool
@@ -19,7 +19,7 @@ type Flags struct {
 }
 
 // ParseFlags reads a command line without the program's name. It knows the
-// flags of pkg/shim and reports others as an error.
+// flags of containerd's own shims and reports others as an error.
 func ParseFlags(args []string) (Flags, error) {
 	var f Flags
 	var ignored string

@@ -1,7 +1,6 @@
 package launch
 
 import (
-	"context"
 	"io"
 
 	"github.com/containerd/containerd/api/types"
@@ -13,9 +12,9 @@ import (
 // the shim takes care of.
 const allowMounts = "containerd.io/runtime-allow-mounts"
 
-// Info implements pkg/shim's Shim. Options that cannot be read are left out of
+// Info does the -info action. Options that cannot be read are left out of
 // the answer: a create with them fails and says why.
-func (m *Manager) Info(_ context.Context, stdin io.Reader) (*types.RuntimeInfo, error) {
+func (m *Manager) Info(stdin io.Reader) *types.RuntimeInfo {
 	info := &types.RuntimeInfo{
 		Name:        Name,
 		Version:     &types.RuntimeVersion{Version: m.Version, Revision: m.Revision},
@@ -23,14 +22,11 @@ func (m *Manager) Info(_ context.Context, stdin io.Reader) (*types.RuntimeInfo, 
 	}
 	input, err := io.ReadAll(io.LimitReader(stdin, 1<<20))
 	if err != nil || len(input) == 0 {
-		return info, nil
+		return info
 	}
 	var options anypb.Any
 	if proto.Unmarshal(input, &options) == nil && options.TypeUrl != "" {
 		info.Options = &options
 	}
-	return info, nil
+	return info
 }
-
-// Name implements pkg/shim's Shim.
-func (m *Manager) Name() string { return Name }

@@ -4,7 +4,7 @@
 //	containerd ──exec──▶ start ──spawn──▶ serve            (DETACHED, cwd outside the bundle)
 //	               │       │  stdin: BootstrapParams          │
 //	               │       │  stdout, stderr: until ready     │ listens on the pipe
-//	               │       ◀───────── pipe answers ───────────┤
+//	               │       ◀──────── Ready, streams closed ───┤
 //	               ◀─ BootstrapResult{3, pipe, ttrpc}         │
 //	               ────────────── ttrpc ──────────────────────▶
 //
@@ -13,8 +13,8 @@
 // A pod's workload gets the address of its sandbox's pipe and no process. Else
 // start refuses an id whose pipe somebody serves already, runs its own program
 // with the same flags and `-socket`, hands it the bootstrap parameters on
-// stdin (the runtime options in them decide its log), and waits until the pipe
-// answers or the process ends. A serve that ends first makes start fail with
+// stdin (the runtime options in them decide its log), and waits until serve
+// says that its pipe is there (see [Ready]) or the process ends. A serve that ends first makes start fail with
 // what it wrote and its exit code. Nothing is written to stderr on success,
 // because containerd reads both streams as the answer.
 //
@@ -53,8 +53,7 @@ const (
 // Name is the runtime's name as containerd's configuration spells it.
 const Name = "io.containerd.isol.v1"
 
-// Manager does the actions; it implements pkg/shim's Shim. Its fields are set
-// before use.
+// Manager does the actions. Its fields are set before use.
 type Manager struct {
 	Version, Revision string
 	System            System
@@ -74,6 +73,8 @@ type System interface {
 	// Dial connects to a pipe. One that nobody serves is an error that
 	// matches fs.ErrNotExist, at once.
 	Dial(ctx context.Context, address string) (net.Conn, error)
+	// Listen serves a pipe that only administrators and the system may open.
+	Listen(address string) (net.Listener, error)
 	// Spawn runs this program again, detached: it outlives this process and
 	// holds none of its handles.
 	Spawn(c Command) (Child, error)
@@ -87,6 +88,8 @@ type Command struct {
 
 // Child is a serve process.
 type Child interface {
+	// Ready is closed when the process has called Ready.
+	Ready() <-chan struct{}
 	// Done is closed when the process has ended.
 	Done() <-chan struct{}
 	// Failure says how it ended and what it wrote. Only after Done.

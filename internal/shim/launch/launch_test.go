@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -17,9 +18,8 @@ import (
 	"time"
 
 	bootapi "github.com/containerd/containerd/api/runtime/bootstrap/v1"
+	task "github.com/containerd/containerd/api/runtime/task/v2"
 	"github.com/containerd/containerd/api/types"
-	"github.com/containerd/containerd/v2/pkg/namespaces"
-	"github.com/containerd/containerd/v2/pkg/shim"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
@@ -166,6 +166,8 @@ func (m *machine) Dial(_ context.Context, address string) (net.Conn, error) {
 	return ours, nil
 }
 
+func (m *machine) Listen(string) (net.Listener, error) { return nil, errors.New("not here") }
+
 func (m *machine) serve(address string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -180,21 +182,22 @@ func (m *machine) Spawn(c Command) (Child, error) {
 		return nil, m.refuse
 	}
 	m.spawned = append(m.spawned, c)
-	p := &fakeChild{done: make(chan struct{}), killed: make(chan struct{})}
+	p := &fakeChild{ready: make(chan struct{}), done: make(chan struct{}), killed: make(chan struct{})}
 	go m.child(c, p)
 	return p, nil
 }
 
 type fakeChild struct {
-	done, killed chan struct{}
-	failure      string
-	released     bool
+	ready, done, killed chan struct{}
+	failure             string
+	released            bool
 }
 
-func (p *fakeChild) Done() <-chan struct{} { return p.done }
-func (p *fakeChild) Failure() string       { return p.failure }
-func (p *fakeChild) Release() error        { p.released = true; return nil }
-func (p *fakeChild) Kill() error           { close(p.killed); return nil }
+func (p *fakeChild) Ready() <-chan struct{} { return p.ready }
+func (p *fakeChild) Done() <-chan struct{}  { return p.done }
+func (p *fakeChild) Failure() string        { return p.failure }
+func (p *fakeChild) Release() error         { p.released = true; return nil }
+func (p *fakeChild) Kill() error            { close(p.killed); return nil }
 
 func params() *bootapi.BootstrapParams {
 	return &bootapi.BootstrapParams{
@@ -210,9 +213,10 @@ const c1Pipe = `\\.\pipe\ProtectedPrefix\Administrators\containerd-shim-default-
 func TestStartSpawnsServe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := &machine{}
-		sys.child = func(_ Command, _ *fakeChild) {
+		sys.child = func(_ Command, p *fakeChild) {
 			time.Sleep(70 * time.Millisecond)
 			sys.serve(c1Pipe)
+			close(p.ready)
 		}
 		m := &Manager{System: sys}
 		result, err := m.start(t.Context(), t.TempDir(), params())
@@ -365,6 +369,36 @@ func TestSpawnReportsARealChild(t *testing.T) {
 	}
 }
 
+// A real child that is ready: start must see it at once, and go on while the
+// child lives.
+func TestSpawnSeesARealChildReady(t *testing.T) {
+	if os.Getenv("LAUNCH_TEST_CHILD") != "" {
+		fmt.Println("a warning of the runtime")
+		if err := Ready(); err != nil {
+			os.Exit(4)
+		}
+		select {} // until it is killed
+	}
+	t.Setenv("LAUNCH_TEST_CHILD", "1")
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err := spawn(exe, Command{Args: []string{"-test.run", "^TestSpawnSeesARealChildReady$"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-child.Ready():
+	case <-child.Done():
+		t.Fatal(child.Failure())
+	}
+	if err := errors.Join(child.Release(), child.Kill()); err != nil {
+		t.Error(err)
+	}
+	<-child.Done()
+}
+
 // deleteLab is an emulated machine on which a shim has died.
 type deleteLab struct {
 	layers.Store // nil: a call that delete should not make shows at once
@@ -386,7 +420,7 @@ func newDeleteLab(t *testing.T) *deleteLab {
 		Host:  func() (hcs.Host, error) { return h, nil },
 		Owner: owner,
 		Crash: crash.Dir(t.TempDir()),
-		Undo:  func(h hcs.Host) journal.Undoers { return pod.Undoers(h, l, "") },
+		Undo:  func(h hcs.Host) journal.Undoers { return pod.Undoers(h, l, nil, "") },
 		Log:   slog.New(slog.NewTextHandler(&l.log, nil)),
 	}
 	return l
@@ -415,9 +449,8 @@ func (l *deleteLab) system(t *testing.T, id, owner string) {
 	}
 }
 
-func (l *deleteLab) stop(t *testing.T, id string) (shim.StopStatus, error) {
-	ctx := namespaces.WithNamespace(t.Context(), "default")
-	return l.m.Stop(context.WithValue(ctx, shim.OptsKey{}, shim.Opts{BundlePath: l.bundle}), id)
+func (l *deleteLab) stop(t *testing.T, id string) (*task.DeleteResponse, error) {
+	return l.m.Delete(t.Context(), "default", id, l.bundle)
 }
 
 func (l *deleteLab) ids(t *testing.T) []string {
@@ -457,8 +490,8 @@ func TestDeleteCleansUp(t *testing.T) {
 	}
 	for range 2 {
 		status, err := l.stop(t, "c1")
-		if err != nil || status.ExitStatus != 255 || status.ExitedAt.IsZero() {
-			t.Fatalf("status %+v, %v", status, err)
+		if err != nil || status.ExitStatus != 255 || !status.ExitedAt.IsValid() {
+			t.Fatalf("status %v, %v", status, err)
 		}
 	}
 	if diff := cmp.Diff([]string{"c2"}, l.ids(t)); diff != "" {
@@ -492,7 +525,7 @@ func TestDeleteThatCannotClean(t *testing.T) {
 	if _, err := l.stop(t, "c1"); !errors.Is(err, hcs.ErrUnavailable) {
 		t.Errorf("without HCS: %v", err)
 	}
-	if _, err := l.m.Stop(t.Context(), "c1"); !fault.Is(err, fault.InvalidArgument) {
+	if _, err := l.m.Delete(t.Context(), "", "c1", l.bundle); !fault.Is(err, fault.InvalidArgument) {
 		t.Errorf("without a namespace: %v", err)
 	}
 }
@@ -510,10 +543,7 @@ func TestInfo(t *testing.T) {
 		"broken reader": {broken{}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			info, err := m.Info(t.Context(), tc.stdin)
-			if err != nil {
-				t.Fatal(err)
-			}
+			info := m.Info(tc.stdin)
 			want := &types.RuntimeInfo{
 				Name: "io.containerd.isol.v1", Version: &types.RuntimeVersion{Version: "v1", Revision: "abc"},
 				Options: tc.want, Annotations: map[string]string{"containerd.io/runtime-allow-mounts": "windows-layer"},
@@ -522,9 +552,6 @@ func TestInfo(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
-	}
-	if m.Name() != Name {
-		t.Error("name")
 	}
 }
 

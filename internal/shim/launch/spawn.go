@@ -3,6 +3,7 @@ package launch
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -34,6 +35,20 @@ func (native) Spawn(c Command) (Child, error) {
 	return spawn(exe, c)
 }
 
+// Listen implements System.
+func (native) Listen(address string) (net.Listener, error) { return listen(address) }
+
+// readyMark is the last that a serve process which can be called writes.
+const readyMark = "serve is ready\n"
+
+// Ready tells the start that spawned this process that the pipe is there. It
+// is the last thing on the process's output streams, which it closes: nobody
+// reads them any more.
+func Ready() error {
+	_, err := os.Stdout.WriteString(readyMark)
+	return errors.Join(err, os.Stdout.Close(), os.Stderr.Close())
+}
+
 func spawn(exe string, c Command) (Child, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -50,7 +65,7 @@ func spawn(exe string, c Command) (Child, error) {
 		_ = read.Close()
 		return nil, err
 	}
-	p := &process{cmd: cmd, read: read, done: make(chan struct{}), drained: make(chan struct{})}
+	p := &process{cmd: cmd, read: read, ready: make(chan struct{}), done: make(chan struct{}), drained: make(chan struct{})}
 	go p.collect()
 	go p.wait()
 	return p, nil
@@ -60,6 +75,7 @@ func spawn(exe string, c Command) (Child, error) {
 type process struct {
 	cmd     *exec.Cmd
 	read    *os.File
+	ready   chan struct{} // closed when it has written readyMark
 	done    chan struct{} // closed when the process has ended
 	drained chan struct{} // closed when its output has
 
@@ -80,12 +96,20 @@ func (p *process) collect() {
 		n, err := p.read.Read(buf)
 		p.mu.Lock()
 		p.output.Write(buf[:min(n, maxOutput-p.output.Len())])
+		ready := bytes.HasSuffix(buf[:n], []byte(readyMark)) || bytes.HasSuffix(p.output.Bytes(), []byte(readyMark))
 		p.mu.Unlock()
+		if ready {
+			close(p.ready)
+			return
+		}
 		if err != nil {
 			return
 		}
 	}
 }
+
+// Ready implements Child.
+func (p *process) Ready() <-chan struct{} { return p.ready }
 
 // Done implements Child.
 func (p *process) Done() <-chan struct{} { return p.done }

@@ -14,4 +14,7 @@ func dial(ctx context.Context, address string) (net.Conn, error) {
 	return d.DialContext(ctx, "unix", address)
 }
 
+// listen serves a Unix socket, which stands for the pipe in tests.
+func listen(address string) (net.Listener, error) { return net.Listen("unix", address) }
+
 func detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }

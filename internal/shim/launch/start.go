@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"time"
 
 	bootapi "github.com/containerd/containerd/api/runtime/bootstrap/v1"
 	"github.com/containerd/containerd/api/types"
@@ -22,7 +21,7 @@ const (
 	answerProtocol = "ttrpc"
 )
 
-// Start implements pkg/shim's Shim. The bundle is the current directory.
+// Start does the start action. The bundle is the current directory.
 func (m *Manager) Start(ctx context.Context, params *bootapi.BootstrapParams) (*bootapi.BootstrapResult, error) {
 	bundle, err := os.Getwd()
 	if err != nil {
@@ -113,8 +112,7 @@ func (m *Manager) spawn(ctx context.Context, bundle, address string, params *boo
 	return child.Release()
 }
 
-// serveArgs are the flags of pkg/shim. The action says nothing to it; it is
-// there for people who read process lists.
+// serveArgs are the flags that [ParseFlags] reads.
 func serveArgs(bundle, address string, params *bootapi.BootstrapParams) []string {
 	args := []string{
 		"-namespace", params.Namespace,
@@ -130,27 +128,16 @@ func serveArgs(bundle, address string, params *bootapi.BootstrapParams) []string
 	return append(args, "serve")
 }
 
-// The pauses between two looks at the pipe.
-const (
-	firstLook = time.Millisecond
-	lastLook  = 50 * time.Millisecond
-)
-
-// awaitReady returns when the pipe answers; an error says why the child did
-// not come so far.
+// awaitReady returns when serve has said that its pipe is there; an error says
+// why it did not come so far.
 func (m *Manager) awaitReady(ctx context.Context, address string, child Child) error {
-	for pause := firstLook; ; pause = min(2*pause, lastLook) {
-		conn, err := m.System.Dial(ctx, address)
-		if err == nil {
-			return conn.Close()
-		}
-		select {
-		case <-child.Done():
-			return fault.New(fault.Internal, "serve ended before it was ready: %s", child.Failure())
-		case <-ctx.Done():
-			return fault.New(fault.DeadlineExceeded, "serve did not answer on %s within %v: %v", address, ReadyLimit, err)
-		case <-time.After(pause):
-		}
+	select {
+	case <-child.Ready():
+		return nil
+	case <-child.Done():
+		return fault.New(fault.Internal, "serve ended before it was ready: %s", child.Failure())
+	case <-ctx.Done():
+		return fault.New(fault.DeadlineExceeded, "serve did not answer on %s within %v", address, ReadyLimit)
 	}
 }
 

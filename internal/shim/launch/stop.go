@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
-	"time"
 
-	"github.com/containerd/containerd/v2/pkg/namespaces"
-	"github.com/containerd/containerd/v2/pkg/shim"
+	task "github.com/containerd/containerd/api/runtime/task/v2"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/hcs"
@@ -22,12 +21,10 @@ const lostStatus = 255
 // vmSuffix makes a utility VM's id of its pod's.
 const vmSuffix = "@vm"
 
-// Stop implements pkg/shim's Shim: the delete action.
-func (m *Manager) Stop(ctx context.Context, id string) (shim.StopStatus, error) {
-	status := shim.StopStatus{ExitStatus: lostStatus, ExitedAt: time.Now()}
-	ns, err := namespaces.NamespaceRequired(ctx)
-	if err != nil {
-		return status, invalid("delete %s: %w", id, err)
+// Delete does the delete action. bundle is where the flag -bundle says.
+func (m *Manager) Delete(ctx context.Context, ns, id, bundle string) (*task.DeleteResponse, error) {
+	if ns == "" || id == "" {
+		return nil, invalid("delete needs -namespace and -id: they are %q and %q", ns, id)
 	}
 	if head := m.Crash.Head(ns, id); head != "" {
 		m.Log.Error("the shim had crashed", "namespace", ns, "id", id, "crash", head)
@@ -35,10 +32,12 @@ func (m *Manager) Stop(ctx context.Context, id string) (shim.StopStatus, error) 
 	if err := m.Crash.Forget(ns, id); err != nil {
 		m.Log.Debug("a crash file stays", "namespace", ns, "id", id, "error", err)
 	}
-	opts, _ := ctx.Value(shim.OptsKey{}).(shim.Opts)
 	ctx, cancel := context.WithTimeout(ctx, DeleteLimit)
 	defer cancel()
-	return status, fault.Wrap(m.cleanUp(ctx, opts.BundlePath, id), "delete", id)
+	if err := m.cleanUp(ctx, bundle, id); err != nil {
+		return nil, fault.Wrap(err, "delete", id)
+	}
+	return &task.DeleteResponse{ExitStatus: lostStatus, ExitedAt: timestamppb.Now()}, nil
 }
 
 func (m *Manager) cleanUp(ctx context.Context, bundle, id string) error {

@@ -1,20 +1,18 @@
 // Package logs brings isol's structured log to containerd and, by option, to a
 // file.
 //
-// isol's packages log with log/slog. containerd's pkg/shim serves a pipe that
-// containerd reads and points containerd's own logger at it; [Handler] passes
-// slog's records on to that logger, so that they appear in containerd's log
-// with their fields. While nobody reads the pipe, what is logged is dropped:
-// logging never makes a container wait. The file has no such gap; it is bounded
-// in size and number.
+// isol's packages log with log/slog. On Windows a shim serves a pipe from which
+// containerd reads the shim's log, and copies it to its own: [Pipe]. While
+// nobody reads, what is logged is dropped, but for the first lines, which are
+// kept until containerd has dialled; and a reader that takes nothing is given
+// up: logging never makes a container wait. The file that options may name has
+// no such gap; it is bounded in size and number.
 package logs
 
 import (
-	"context"
 	"io"
 	"log/slog"
 
-	"github.com/containerd/log"
 	"gopkg.in/natefinch/lumberjack.v2"
 
 	"github.com/isolrun/isol/internal/fault"
@@ -40,88 +38,35 @@ func ParseLevel(s string) (slog.Level, error) {
 	return 0, fault.New(fault.InvalidArgument, "log level %q: allowed are trace, debug, info, warn, error", s)
 }
 
-// Handler passes records on to containerd's logger. The zero Handler does not
-// work: use New.
-type Handler struct {
-	to     *log.Entry
-	level  slog.Leveler
-	fields log.Fields
-	group  string
-}
-
-// New returns a handler that passes records of level and above on to to.
-func New(to *log.Entry, level slog.Leveler) *Handler { return &Handler{to: to, level: level} }
-
-// Enabled implements slog.Handler.
-func (h *Handler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level.Level() }
-
-// Handle implements slog.Handler.
-func (h *Handler) Handle(_ context.Context, r slog.Record) error {
-	fields := make(log.Fields, len(h.fields)+r.NumAttrs())
-	for k, v := range h.fields {
-		fields[k] = v
-	}
-	r.Attrs(func(a slog.Attr) bool {
-		addTo(fields, h.group, a)
-		return true
-	})
-	h.to.WithFields(fields).WithTime(r.Time).Log(logrusLevel(r.Level), r.Message)
-	return nil
-}
-
-// WithAttrs implements slog.Handler.
-func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	next := *h
-	next.fields = make(log.Fields, len(h.fields)+len(attrs))
-	for k, v := range h.fields {
-		next.fields[k] = v
-	}
-	for _, a := range attrs {
-		addTo(next.fields, h.group, a)
-	}
-	return &next
-}
-
-// WithGroup implements slog.Handler; a group becomes a prefix of the fields.
-func (h *Handler) WithGroup(name string) slog.Handler {
-	if name == "" {
-		return h
-	}
-	next := *h
-	next.group = h.group + name + "."
-	return &next
-}
-
-func addTo(fields log.Fields, prefix string, a slog.Attr) {
-	v := a.Value.Resolve()
-	switch {
-	case a.Equal(slog.Attr{}):
-	case v.Kind() == slog.KindGroup:
-		if a.Key != "" {
-			prefix += a.Key + "."
+// Text returns a handler that writes a line of text per record, as containerd's
+// own log has them: level=info msg=… key=value. What says nothing (an empty
+// string, nil) is left out.
+func Text(w io.Writer, level slog.Leveler) slog.Handler {
+	return slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		switch v := a.Value; {
+		case len(groups) == 0 && a.Key == slog.LevelKey:
+			l, _ := v.Any().(slog.Level)
+			return slog.String(slog.LevelKey, levelWord(l))
+		case v.Kind() == slog.KindString && v.String() == "" || v.Kind() == slog.KindAny && v.Any() == nil:
+			return slog.Attr{}
 		}
-		for _, inner := range v.Group() {
-			addTo(fields, prefix, inner)
-		}
-	case v.Any() == nil || v.Kind() == slog.KindString && v.String() == "":
-		// Nothing to say.
-	default:
-		fields[prefix+a.Key] = v.Any()
-	}
+		return a
+	}})
 }
 
-func logrusLevel(l slog.Level) log.Level {
+// levelWord is a level as containerd's log spells it.
+func levelWord(l slog.Level) string {
 	switch {
 	case l < slog.LevelDebug:
-		return log.TraceLevel
+		return "trace"
 	case l < slog.LevelInfo:
-		return log.DebugLevel
+		return "debug"
 	case l < slog.LevelWarn:
-		return log.InfoLevel
+		return "info"
 	case l < slog.LevelError:
-		return log.WarnLevel
+		return "warning"
 	}
-	return log.ErrorLevel
+	return "error"
 }
 
 // FileOptions bound a log file; zero values take defaults.
@@ -141,5 +86,5 @@ func File(o FileOptions, level slog.Leveler) (slog.Handler, io.Closer) {
 		o.Keep = 3
 	}
 	f := &lumberjack.Logger{Filename: o.Path, MaxSize: o.MaxMB, MaxBackups: o.Keep}
-	return slog.NewTextHandler(f, &slog.HandlerOptions{Level: level}), f
+	return Text(f, level), f
 }

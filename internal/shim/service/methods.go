@@ -3,7 +3,7 @@ package service
 import (
 	"context"
 
-	task "github.com/containerd/containerd/api/runtime/task/v3"
+	task "github.com/containerd/containerd/api/runtime/task/v2"
 	"github.com/containerd/ttrpc"
 	"google.golang.org/protobuf/proto"
 )
@@ -15,12 +15,11 @@ const (
 	taskV3 = "containerd.task.v3.Task"
 )
 
-// RegisterTTRPC serves both versions of the API; pkg/shim calls it.
-func (s *Service) RegisterTTRPC(server *ttrpc.Server) error {
+// Register serves both versions of the API.
+func (s *Service) Register(server *ttrpc.Server) {
 	methods := s.methods()
 	server.RegisterService(taskV2, &ttrpc.ServiceDesc{Methods: methods})
 	server.RegisterService(taskV3, &ttrpc.ServiceDesc{Methods: methods})
-	return nil
 }
 
 func (s *Service) methods() map[string]ttrpc.Method {

@@ -5,7 +5,8 @@
 //	           │ panic → Internal, fault kind → code, log, last call
 //
 // Both versions are one table of methods, registered under two names: their
-// messages are the same on the wire, which a test holds.
+// messages are the same on the wire, which a test holds. The Go types are those
+// of version 2, since the package of version 3 brings all of gRPC with it.
 //
 // # Errors
 //
@@ -25,7 +26,7 @@ import (
 	"os"
 	"time"
 
-	task "github.com/containerd/containerd/api/runtime/task/v3"
+	task "github.com/containerd/containerd/api/runtime/task/v2"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/isolrun/isol/internal/fault"
