@@ -10,6 +10,7 @@ import (
 	"github.com/isolrun/isol/internal/hcs/computecore"
 	"github.com/isolrun/isol/internal/host"
 	"github.com/isolrun/isol/internal/layers"
+	"github.com/isolrun/isol/internal/network"
 	"github.com/isolrun/isol/internal/shim"
 	"github.com/isolrun/isol/internal/shim/launch"
 	"github.com/isolrun/isol/internal/stdio"
@@ -18,12 +19,13 @@ import (
 
 func main() {
 	shim.Run(context.Background(), shim.Machine{
-		Host:   computecore.New,
-		Layers: func() layers.Store { return layers.NewStore(layers.Windows()) },
-		Probe:  host.Probe,
-		Image:  host.ReadImage,
-		Pipes:  stdio.Native(),
-		System: launch.Native(),
+		Host:    computecore.New,
+		Layers:  func() layers.Store { return layers.NewStore(layers.Windows()) },
+		Probe:   host.Probe,
+		Image:   host.ReadImage,
+		Network: network.Windows(),
+		Pipes:   stdio.Native(),
+		System:  launch.Native(),
 		VM: shim.VMSystem{
 			Sockets:    gcs.NewListener,
 			TimeZone:   uvm.HostTimeZone,

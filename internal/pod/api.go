@@ -27,6 +27,7 @@ type Config struct {
 	Stdio     StdioOpener
 	Events    Publisher
 	VMs       VMs            // nil: plans with Hyper-V isolation are refused as unimplemented
+	Networks  Networks       // nil: a plan with endpoints of its own is refused as unimplemented
 	Affinity  AffinitySetter // nil: plans with CPU affinity are refused as unimplemented
 	Origin    string         // identifies this machine in journals; empty: not checked
 	Log       *slog.Logger   // nil: discarded

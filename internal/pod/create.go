@@ -104,7 +104,7 @@ func (t *task) create(ctx context.Context, k kernel, req *CreateTask) (err error
 func (t *task) openJournal(s *steps) error {
 	path := filepath.Join(t.bundle, journal.FileName)
 	err := s.do("journal", t.cfg.Deadlines.Terminate, func(ctx context.Context) error {
-		_, err := journal.Replay(ctx, path, Undoers(t.cfg.Host, t.cfg.Layers, t.cfg.Origin))
+		_, err := journal.Replay(ctx, path, Undoers(t.cfg.Host, t.cfg.Layers, t.cfg.Networks, t.cfg.Origin))
 		return err
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ type Deadlines struct {
 	CreateProcess time.Duration
 	Streams       time.Duration // connecting to the client's pipes
 	Layers        time.Duration // mounting, and unmounting, a root file system
+	Network       time.Duration // finding, making or removing a network namespace; connecting a VM to one
 	Query         time.Duration // properties: stats, pids
 	Modify        time.Duration // resources, console size, end of input
 	Signal        time.Duration // the delivery of a signal; it goes on after Kill has answered
@@ -35,6 +36,7 @@ func DefaultDeadlines() Deadlines {
 		CreateProcess: time.Minute,
 		Streams:       15 * time.Second,
 		Layers:        2 * time.Minute,
+		Network:       2 * time.Minute,
 		Query:         10 * time.Second,
 		Modify:        30 * time.Second,
 		Signal:        30 * time.Second,
@@ -54,7 +56,7 @@ func (d Deadlines) withDefaults() Deadlines {
 	def := DefaultDeadlines()
 	for _, f := range []struct{ p, v *time.Duration }{
 		{&d.Boot, &def.Boot}, {&d.Create, &def.Create}, {&d.Start, &def.Start}, {&d.CreateProcess, &def.CreateProcess},
-		{&d.Streams, &def.Streams}, {&d.Layers, &def.Layers}, {&d.Query, &def.Query},
+		{&d.Streams, &def.Streams}, {&d.Layers, &def.Layers}, {&d.Network, &def.Network}, {&d.Query, &def.Query},
 		{&d.Modify, &def.Modify}, {&d.Signal, &def.Signal}, {&d.SignalAnswer, &def.SignalAnswer},
 		{&d.Kill, &def.Kill}, {&d.Drain, &def.Drain}, {&d.DrainQuiet, &def.DrainQuiet},
 		{&d.Orphan, &def.Orphan}, {&d.Shutdown, &def.Shutdown}, {&d.Terminate, &def.Terminate},

@@ -9,8 +9,8 @@ import (
 )
 
 // containerDocument makes the document of a process-isolated container.
-func containerDocument(owner string, plan *isolation.Plan, m layers.Mounted) (*schema.ComputeSystem, error) {
-	facts := doc.Facts{Owner: owner, Root: m.Path}
+func containerDocument(owner, namespace string, plan *isolation.Plan, m layers.Mounted) (*schema.ComputeSystem, error) {
+	facts := doc.Facts{Owner: owner, Root: m.Path, Namespace: namespace}
 	for _, l := range m.Layers {
 		facts.Layers = append(facts.Layers, doc.Layer(l))
 	}

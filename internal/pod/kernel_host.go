@@ -12,8 +12,8 @@ import (
 )
 
 // hostKernel runs containers on the host's kernel: process isolation. Its
-// calls come in the reference's order: scratch, layers, document, system,
-// affinity; released in the order system ended, layers, handle.
+// calls come in the reference's order: network, scratch, layers, document, system,
+// affinity; released in the order system ended, layers, network, handle.
 type hostKernel struct {
 	cfg *Config
 	log *slog.Logger
@@ -32,11 +32,15 @@ func (k *hostKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *c
 			c.abandon()
 		}
 	}()
+	net, err := join(k.cfg, s, req, c)
+	if err != nil {
+		return nil, err
+	}
 	mounted, err := k.mount(s, req, c)
 	if err != nil {
 		return nil, err
 	}
-	doc, err := containerDocument(k.cfg.Owner, req.Plan, mounted)
+	doc, err := containerDocument(k.cfg.Owner, net.id, req.Plan, mounted)
 	if err != nil {
 		return nil, fault.Wrap(err, s.what+" "+req.ID, "document")
 	}
@@ -131,12 +135,16 @@ func closed(err error) error {
 	return err
 }
 
-// Undoers returns what replays the journals of process-isolated tasks: give it
-// to journal.Replay. origin is Config.Origin. Every undo is idempotent and ends
+// Undoers returns what replays the journals of tasks: give it to
+// journal.Replay. networks may be nil, as in Config, whose Origin origin is. Every undo is idempotent and ends
 // when its context does.
-func Undoers(host hcs.Host, store layers.Store, origin string) journal.Undoers {
-	return journal.Undoers{Origin: origin, Undo: map[journal.Kind]func(context.Context, journal.Record) error{
+func Undoers(host hcs.Host, store layers.Store, networks Networks, origin string) journal.Undoers {
+	u := journal.Undoers{Origin: origin, Undo: map[journal.Kind]func(context.Context, journal.Record) error{
 		journal.KindComputeSystem: func(ctx context.Context, r journal.Record) error { return undoSystem(ctx, host, r.Name) },
 		journal.KindLayerMount:    func(ctx context.Context, r journal.Record) error { return store.Unmount(ctx, r.Name) },
 	}}
+	if networks != nil {
+		u.Undo[journal.KindNamespace] = func(ctx context.Context, r journal.Record) error { return networks.Remove(ctx, r.Name) }
+	}
+	return u
 }

@@ -35,6 +35,10 @@ func (k *vmKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *con
 			c.abandon()
 		}
 	}()
+	net, err := join(k.cfg, s, req, c) // before a VM boots in vain
+	if err != nil {
+		return nil, err
+	}
 	vm := k.vm
 	if vm == nil {
 		if vm, err = k.boot(s, req, c); err != nil {
@@ -44,6 +48,9 @@ func (k *vmKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *con
 	} else {
 		c.makeSure = func(context.Context) error { return stillIn(vm, c, req.ID) }
 	}
+	if err := k.connect(s, c, vm, net); err != nil {
+		return nil, err
+	}
 	if req.Plan.Role == isolation.RoleSandbox {
 		c.vm, c.compute = vm, newVMSandbox(req.ID, vm)
 		return c, nil
@@ -51,7 +58,7 @@ func (k *vmKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *con
 	if k.vm == nil {
 		c.vm = vm
 	}
-	return c, k.createIn(s, req, c, vm)
+	return c, k.createIn(s, req, c, vm, net)
 }
 
 // runsInVM refuses what a utility VM of isol does not carry yet.
@@ -65,8 +72,6 @@ func runsInVM(req *CreateTask) error {
 		what = "devices in a utility VM"
 	case c.CredentialSpec != "":
 		what = "a credential spec in a utility VM"
-	case c.Network.NamespaceID != "" || len(c.Network.EndpointIDs) > 0:
-		what = "a network in a utility VM"
 	case len(c.Affinity) > 0:
 		what = "CPU affinity in a utility VM"
 	default:
@@ -100,8 +105,8 @@ func (k *vmKernel) boot(s *steps, req *CreateTask, c *container) (vm VM, err err
 }
 
 // createIn makes the container in the VM.
-func (k *vmKernel) createIn(s *steps, req *CreateTask, c *container, vm VM) error {
-	facts := doc.Facts{Owner: k.cfg.Owner}
+func (k *vmKernel) createIn(s *steps, req *CreateTask, c *container, vm VM, net joined) error {
+	facts := doc.Facts{Owner: k.cfg.Owner, Namespace: net.id}
 	err := s.do("scratch", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
 		return k.cfg.Layers.EnsureScratch(ctx, req.Layers)
 	})

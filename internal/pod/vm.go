@@ -33,6 +33,10 @@ type VM interface {
 	Attach(ctx context.Context, disk schema.Attachment) (string, func(context.Context) error, error)
 	SharePipe(ctx context.Context, hostPath string) (string, func(context.Context) error, error)
 
+	// Connect gives the VM the adapters of a network namespace of the host. A
+	// failed Connect leaves nothing in the VM.
+	Connect(ctx context.Context, namespaceID string) (func(context.Context) error, error)
+
 	// Create makes a container in the VM.
 	Create(ctx context.Context, id string, document *schema.ComputeSystem) (hcs.Compute, error)
 

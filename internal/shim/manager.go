@@ -7,6 +7,7 @@ import (
 
 	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/journal"
+	"github.com/isolrun/isol/internal/network"
 	"github.com/isolrun/isol/internal/pod"
 	"github.com/isolrun/isol/internal/shim/crash"
 	"github.com/isolrun/isol/internal/shim/launch"
@@ -19,15 +20,15 @@ func newManager(m Machine) *launch.Manager {
 		Version: version, Revision: revision,
 		System: m.System,
 		Host:   m.Host,
-		Undo:   func(h hcs.Host) journal.Undoers { return pod.Undoers(h, m.Layers(), network.New(m.Network), Origin()) },
+		Undo:   func(h hcs.Host) journal.Undoers { return pod.Undoers(h, m.Layers(), network.New(m.Network), origin()) },
 		Owner:  Owner,
 		Crash:  crash.DefaultDir(os.Getenv),
 		Log:    slog.New(logs.Text(os.Stderr, slog.LevelInfo)),
 	}
 }
 
-// Origin identifies this machine in journals.
-func Origin() string {
+// origin identifies this machine in journals.
+func origin() string {
 	name, err := os.Hostname()
 	if err != nil {
 		return ""

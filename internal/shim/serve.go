@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/ttrpc"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/isolrun/isol/internal/network"
 	"github.com/isolrun/isol/internal/node"
 	"github.com/isolrun/isol/internal/options"
 	"github.com/isolrun/isol/internal/pod"
@@ -87,9 +88,10 @@ func newServer(m Machine, flags launch.Flags, params *bootapi.BootstrapParams, o
 	}
 	events := event.NewQueue(flags.Namespace, event.NewClient(dialer(m.System, params)), log)
 	end.include(func(context.Context) error { return events.Close() })
+	networks := network.New(m.Network)
 	p, err := pod.New(pod.Config{
-		ID: flags.ID, Owner: Owner, HostBuild: facts.Version.Build, Origin: Origin(),
-		Host: system, Layers: m.Layers(), VMs: newVMs(m.VM, system, log), Affinity: m.Affinity, Events: events,
+		ID: flags.ID, Owner: Owner, HostBuild: facts.Version.Build, Origin: origin(),
+		Host: system, Layers: m.Layers(), VMs: newVMs(m.VM, system, networks, log), Networks: networks, Affinity: m.Affinity, Events: events,
 		Stdio: newStdio(m.Pipes, flags.Namespace, opts, log), Log: log,
 	})
 	if err != nil {

@@ -40,6 +40,7 @@ import (
 	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/host"
 	"github.com/isolrun/isol/internal/layers"
+	"github.com/isolrun/isol/internal/network"
 	"github.com/isolrun/isol/internal/pod"
 	"github.com/isolrun/isol/internal/shim/launch"
 	"github.com/isolrun/isol/internal/stdio"
@@ -62,6 +63,7 @@ type Machine struct {
 	Layers   func() layers.Store
 	Probe    func() (host.Facts, error)
 	Image    func(layers []string) (host.Image, error)
+	Network  network.Driver
 	Affinity pod.AffinitySetter // nil: none
 	VM       VMSystem
 	Pipes    stdio.System

@@ -8,6 +8,7 @@ import (
 	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/isolation"
 	"github.com/isolrun/isol/internal/layers"
+	"github.com/isolrun/isol/internal/network"
 	"github.com/isolrun/isol/internal/pod"
 	"github.com/isolrun/isol/internal/uvm"
 )
@@ -21,17 +22,18 @@ type VMSystem struct {
 
 // vms boots the pod's utility VM with internal/uvm.
 type vms struct {
-	system VMSystem
-	host   hcs.Host
-	log    *slog.Logger
+	system   VMSystem
+	host     hcs.Host
+	networks *network.Namespaces
+	log      *slog.Logger
 }
 
 // newVMs returns nil, not a nil pointer in an interface, for a machine without.
-func newVMs(system VMSystem, host hcs.Host, log *slog.Logger) pod.VMs {
+func newVMs(system VMSystem, host hcs.Host, networks *network.Namespaces, log *slog.Logger) pod.VMs {
 	if system.Sockets == nil {
 		return nil
 	}
-	return vms{system, host, log}
+	return vms{system, host, networks, log}
 }
 
 // Boot implements pod.VMs.
@@ -39,6 +41,7 @@ func (v vms) Boot(ctx context.Context, plan *isolation.UVM, l layers.Layers) (po
 	u, err := uvm.Boot(ctx, uvm.Config{
 		Owner: Owner, Plan: plan, Layers: l, Host: v.host, Log: v.log,
 		Sockets: v.system.Sockets, TimeZone: v.system.TimeZone, NameToGUID: v.system.NameToGUID,
+		Namespace: v.networks.Namespace,
 	})
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package uvm
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/isolation"
 	"github.com/isolrun/isol/internal/layers"
+	"github.com/isolrun/isol/internal/network"
 )
 
 // Config is what booting a VM needs. Plan, Layers, Host, Sockets and
@@ -21,6 +23,10 @@ type Config struct {
 
 	// NameToGUID returns the id that HCS gives a layer with this base name.
 	NameToGUID func(name string) (string, error)
+
+	// Namespace describes a network namespace of the host; nil: Connect is
+	// refused as unimplemented.
+	Namespace func(ctx context.Context, id string) (network.Namespace, error)
 
 	// TimeZone returns the host's time zone; nil leaves the guest its own.
 	TimeZone func() (*gcs.TimeZoneInformation, error)

@@ -4,10 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
+
+	"github.com/Microsoft/go-winio/pkg/guid"
 
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/gcs"
 	"github.com/isolrun/isol/internal/hcs/schema"
+	"github.com/isolrun/isol/internal/network"
 )
 
 // Adapter is a network adapter of the VM: an HCN endpoint of the host.
@@ -16,6 +20,59 @@ type Adapter struct {
 	EndpointID string          // GUID of the endpoint
 	MAC        string          // of the endpoint
 	Endpoint   json.RawMessage // the endpoint as HCN describes it; the guest configures the adapter from it
+}
+
+// Connect gives the VM the network of a namespace of the host: the guest gets
+// the namespace, then an adapter for each endpoint in it, the primary one
+// first. A failed Connect leaves nothing. The release takes all away in reverse
+// order; what it could not take stays and is tried again by the next call.
+func (u *UVM) Connect(ctx context.Context, id string) (Release, error) {
+	if u.cfg.Namespace == nil {
+		return nothing, fault.New(fault.Unimplemented, "network namespace %s: this isol knows no network", id)
+	}
+	ns, err := u.cfg.Namespace(ctx, id)
+	if err != nil {
+		return nothing, err
+	}
+	var held []Release
+	release := func(ctx context.Context) error {
+		var errs []error
+		var left []Release
+		for _, r := range slices.Backward(held) {
+			if err := r(ctx); err != nil {
+				errs, left = append(errs, err), append([]Release{r}, left...)
+			}
+		}
+		held = left
+		return errors.Join(errs...)
+	}
+	for _, add := range u.connections(ns) {
+		r, err := add(ctx)
+		if err != nil {
+			return nothing, errors.Join(fault.Wrap(err, "connect utility VM", u.ID()), u.undo(release))
+		}
+		held = append(held, r)
+	}
+	return release, nil
+}
+
+// connections are the steps of Connect. A guest that knows no namespaces has
+// one for all its adapters (as runhcs does: it asks the guest).
+func (u *UVM) connections(ns network.Namespace) []func(context.Context) (Release, error) {
+	var steps []func(context.Context) (Release, error)
+	if u.guest.Capabilities().GuestDefinedCapabilities.NamespaceAddRequestSupported {
+		steps = append(steps, func(ctx context.Context) (Release, error) { return u.AddNamespace(ctx, ns.ID, ns.Settings) })
+	}
+	for _, e := range ns.Endpoints {
+		steps = append(steps, func(ctx context.Context) (Release, error) {
+			id, err := guid.NewV4()
+			if err != nil {
+				return nothing, err
+			}
+			return u.AddAdapter(ctx, Adapter{ID: id.String(), EndpointID: e.ID, MAC: e.MAC, Endpoint: e.Settings})
+		})
+	}
+	return steps
 }
 
 // AddNamespace makes a network namespace of the host known to the guest.

@@ -1,0 +1,94 @@
+package pod
+
+import (
+	"context"
+
+	"github.com/Microsoft/go-winio/pkg/guid"
+
+	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/journal"
+)
+
+// Networks is the network namespaces of the host. internal/network implements
+// it. All methods may be called from any goroutine.
+type Networks interface {
+	// Check returns nil if there is such a namespace, NotFound if there is not.
+	Check(ctx context.Context, id string) error
+
+	// Create makes a namespace with the given id of the endpoints. Whoever
+	// calls it must call Remove, also after an error.
+	Create(ctx context.Context, id string, endpointIDs []string) error
+
+	// Remove undoes Create. It is idempotent: a namespace that is not there is
+	// no error.
+	Remove(ctx context.Context, id string) error
+}
+
+// joined is the network namespace that a container is in.
+type joined struct {
+	id   string // empty: it has no network
+	ours bool   // made for this container, and removed with it
+}
+
+// join returns the namespace that the plan names, which must be there, or makes
+// one of the plan's endpoints, which c then holds. The namespace comes first of
+// all that a container holds: it can only be removed when nothing uses it.
+func join(cfg *Config, s *steps, req *CreateTask, c *container) (joined, error) {
+	n := &req.Plan.Container.Network
+	switch {
+	case n.NamespaceID != "" && cfg.Networks != nil:
+		return joined{id: n.NamespaceID}, s.do("network", cfg.Deadlines.Network, func(ctx context.Context) error {
+			return mustExist(cfg.Networks.Check(ctx, n.NamespaceID))
+		})
+	case n.NamespaceID != "" || len(n.EndpointIDs) == 0:
+		return joined{id: n.NamespaceID}, nil
+	case cfg.Networks == nil:
+		return joined{}, &fault.Error{Kind: fault.Unimplemented, Op: s.what, Subject: req.ID,
+			Detail: "this isol cannot make a network namespace for windows.network.endpointList",
+			Hint:   "make one, and name it in windows.network.networkNamespace"}
+	}
+	made := joined{ours: true}
+	err := s.do("network", cfg.Deadlines.Network, func(ctx context.Context) error {
+		g, err := guid.NewV4()
+		if err != nil {
+			return err
+		}
+		made.id = g.String()
+		entry, err := c.journal.Acquire(journal.Record{Kind: journal.KindNamespace, Name: made.id})
+		if err != nil {
+			return err
+		}
+		// Held from now on: a create that fails may have made some of it.
+		c.hold("network namespace "+made.id, entry, cfg.Deadlines.Network, func(ctx context.Context) error {
+			return cfg.Networks.Remove(ctx, made.id)
+		})
+		return mustExist(cfg.Networks.Create(ctx, made.id, n.EndpointIDs))
+	})
+	return made, err
+}
+
+// mustExist turns "not found" around: what the spec names and the host does
+// not have is no missing task, which is what clients take NOT_FOUND for.
+func mustExist(err error) error {
+	if !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	return &fault.Error{Kind: fault.FailedPrecondition, Err: err, Hint: "windows.network names it: it must exist before the container"}
+}
+
+// connect gives the VM the network of its first container, or one that was made
+// for a container alone. The workloads of a pod only name what their sandbox
+// has connected.
+func (k *vmKernel) connect(s *steps, c *container, vm VM, net joined) error {
+	if net.id == "" || k.vm != nil && !net.ours {
+		return nil
+	}
+	return s.do("connect", k.cfg.Deadlines.Network, func(ctx context.Context) error {
+		release, err := vm.Connect(ctx, net.id)
+		if err != nil {
+			return mustExist(err)
+		}
+		c.hold("network of "+net.id, nil, k.cfg.Deadlines.Network, release)
+		return nil
+	})
+}
