@@ -1,10 +1,13 @@
 // Command isolctl is the operator's program: it shows what isol decides about a
-// container and why, and what isol's runtime entries look like. It runs on any
-// operating system and changes nothing.
+// container and why, what isol's runtime entries look like, and what isol has on
+// a machine. Only prune changes anything; only list and prune need Windows.
 //
 //	isolctl explain BUNDLE|config.json   the plan of a container, its reasons, its crossings
 //	isolctl matrix                       which image fits which host in which mode
 //	isolctl config containerd            the runtime entries for containerd's config
+//	isolctl config runtimeclass          the RuntimeClasses for Kubernetes
+//	isolctl list                         isol's compute systems and whether their shims run
+//	isolctl prune [--dry-run]            releases what shims that died have left
 //
 // It exits with 1 and the error that the shim would give.
 package main
@@ -28,11 +31,12 @@ func main() {
 // run is the whole program: args[0] is its name. The error is for the caller to
 // print; stderr gets the usage where the command line is wrong.
 func run(args []string, stdout, stderr io.Writer) error {
+	m := thisMachine()
 	app := &cli.Command{
 		Name:   "isolctl",
-		Usage:  "show what isol decides about a container, and why",
+		Usage:  "show what isol decides about a container and why, and what it has on a machine",
 		Writer: stdout, ErrWriter: stderr,
-		Commands:       []*cli.Command{explainCommand(), matrixCommand(), configCommand()},
+		Commands:       []*cli.Command{explainCommand(), matrixCommand(), configCommand(), listCommand(m), pruneCommand(m)},
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run returns the error
 	}
 	return app.Run(context.Background(), args)

@@ -1,0 +1,373 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/urfave/cli/v3"
+
+	"github.com/isolrun/isol/internal/hcs"
+	"github.com/isolrun/isol/internal/hcs/schema"
+	"github.com/isolrun/isol/internal/journal"
+	"github.com/isolrun/isol/internal/shim"
+)
+
+// fakeNode is a machine of fakes: pipes that are served, systems, what was undone.
+type fakeNode struct {
+	hcs.Host
+	state   string
+	served  map[string]error // by address; nil: it answers
+	systems []schema.SystemSummary
+	hostErr error
+	undoErr map[journal.Kind]error
+
+	mu     sync.Mutex
+	undone []string // guarded by mu
+}
+
+func newNode(t *testing.T) *fakeNode {
+	t.Helper()
+	return &fakeNode{state: t.TempDir(), served: map[string]error{}, undoErr: map[journal.Kind]error{}}
+}
+
+func (n *fakeNode) machine() machine {
+	return machine{
+		dial: func(_ context.Context, address string) (net.Conn, error) {
+			err, served := n.served[address]
+			if !served {
+				return nil, &fs.PathError{Op: "open", Path: address, Err: fs.ErrNotExist}
+			}
+			if err != nil {
+				return nil, err
+			}
+			ours, theirs := net.Pipe()
+			return ours, theirs.Close()
+		},
+		host: func() (hcs.Host, error) { return n, n.hostErr },
+		undo: func(hcs.Host) journal.Undoers {
+			u := journal.Undoers{Undo: map[journal.Kind]func(context.Context, journal.Record) error{}}
+			for _, k := range []journal.Kind{journal.KindComputeSystem, journal.KindLayerMount} {
+				u.Undo[k] = func(_ context.Context, r journal.Record) error {
+					n.mu.Lock()
+					defer n.mu.Unlock()
+					if err := n.undoErr[k]; err != nil {
+						return err
+					}
+					n.undone = append(n.undone, r.Name)
+					return nil
+				}
+			}
+			return u
+		},
+	}
+}
+
+// List implements hcs.Host.
+func (n *fakeNode) List(_ context.Context, q schema.SystemQuery) ([]schema.SystemSummary, error) {
+	var found []schema.SystemSummary
+	for _, s := range n.systems {
+		if (len(q.IDs) == 0 || slices.Contains(q.IDs, s.ID)) && slices.Contains(q.Owners, s.Owner) {
+			found = append(found, s)
+		}
+	}
+	return found, nil
+}
+
+func (n *fakeNode) system(id, owner string) {
+	n.systems = append(n.systems, schema.SystemSummary{ID: id, Owner: owner, SystemType: schema.SystemContainer, State: schema.StateRunning})
+}
+
+// task makes the bundle of a task of the namespace default, with a journal of
+// what it was made of, and returns the bundle's folder.
+func (n *fakeNode) task(t *testing.T, folder, id string) string {
+	t.Helper()
+	dir := filepath.Join(n.state, tasksFolder, "default", folder)
+	must(t, os.MkdirAll(dir, 0o755))
+	j, err := journal.Create(filepath.Join(dir, journal.FileName), journal.Header{ID: id})
+	must(t, err)
+	for _, r := range []journal.Record{{Kind: journal.KindLayerMount, Name: `C:\s\` + id}, {Kind: journal.KindComputeSystem, Name: id}} {
+		_, err := j.Acquire(r)
+		must(t, err)
+	}
+	must(t, j.Close())
+	return dir
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ctl runs a command against the node.
+func (n *fakeNode) ctl(command func(machine) *cli.Command, args ...string) (string, error) {
+	var out bytes.Buffer
+	app := &cli.Command{
+		Name: "isolctl", Writer: &out, ErrWriter: &out, Commands: []*cli.Command{command(n.machine())},
+		ExitErrHandler: func(context.Context, *cli.Command, error) {},
+	}
+	name := app.Commands[0].Name
+	err := app.Run(context.Background(), append([]string{"isolctl", name, "--state", n.state}, args...))
+	return out.String(), err
+}
+
+// pruned runs prune and decodes its answer.
+func (n *fakeNode) pruned(t *testing.T, args ...string) ([]pruned, error) {
+	t.Helper()
+	out, err := n.ctl(pruneCommand, append(args, "--format", "json")...)
+	var all []pruned
+	if jsonErr := json.Unmarshal([]byte(out), &all); jsonErr != nil {
+		t.Fatalf("%v: %s (%v)", jsonErr, out, err)
+	}
+	return all, err
+}
+
+func address(id string) string {
+	return `\\.\pipe\ProtectedPrefix\Administrators\containerd-shim-default-` + id + `-pipe`
+}
+
+// The shim of one task died and that of another runs: what the dead one has
+// left goes, last acquired first, and the running one keeps what it has.
+func TestPrune(t *testing.T) {
+	n := newNode(t)
+	gone, running := n.task(t, "gone", "gone"), n.task(t, "runs", "runs")
+	n.served[address("runs")] = nil
+	n.system("gone", shim.Owner)
+	n.system("runs", shim.Owner)
+	all, err := n.pruned(t)
+	must(t, err)
+	records := func(id string) []journal.Record {
+		return []journal.Record{{Kind: journal.KindComputeSystem, Name: id}, {Kind: journal.KindLayerMount, Name: `C:\s\` + id}}
+	}
+	want := []pruned{
+		{Namespace: "default", ID: "gone", Bundle: gone, Verdict: verdictReleased, Records: records("gone")},
+		{Namespace: "default", ID: "runs", Bundle: running, Verdict: verdictRuns, Records: records("runs")},
+	}
+	if d := cmp.Diff(want, all); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{"gone", `C:\s\gone`}, n.undone); d != "" {
+		t.Error(d)
+	}
+	if _, err := os.Stat(filepath.Join(gone, journal.FileName)); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("a finished journal was left:", err)
+	}
+	if all, err := n.pruned(t); err != nil || len(all) != 1 {
+		t.Errorf("a second prune found %v, %v", all, err)
+	}
+}
+
+// A dry run must not need the compute service, and change nothing.
+func TestPruneDryRun(t *testing.T) {
+	n := newNode(t)
+	n.hostErr = errors.New("a dry run asked for the compute service")
+	dir := n.task(t, "gone", "gone")
+	before, err := os.ReadFile(filepath.Join(dir, journal.FileName))
+	must(t, err)
+	out, err := n.ctl(pruneCommand, "--dry-run")
+	must(t, err)
+	want := `NAMESPACE  TASK  VERDICT        KIND            NAME
+default    gone  would release  compute-system  gone
+default    gone  would release  layer-mount     C:\s\gone
+`
+	if d := cmp.Diff(want, out); d != "" {
+		t.Error(d)
+	}
+	after, err := os.ReadFile(filepath.Join(dir, journal.FileName))
+	if err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the journal has changed: %v\n%s", err, after)
+	}
+}
+
+// What prune may not or cannot do is said, makes it exit with 1, and keeps no
+// other task from being cleaned up.
+func TestPruneKeeps(t *testing.T) {
+	for name, tc := range map[string]struct {
+		set    func(t *testing.T, n *fakeNode)
+		says   string
+		undone []string
+	}{
+		"journal of another task": {func(t *testing.T, n *fakeNode) { n.task(t, "a", "b") }, `refused: the journal is of task "b"`, nil},
+		"journal that cannot be read": {func(t *testing.T, n *fakeNode) {
+			must(t, os.WriteFile(filepath.Join(n.task(t, "a", "a"), journal.FileName), []byte("hello\nworld\n"), 0o600))
+		}, "read journal", nil},
+		"shim that may run": {func(t *testing.T, n *fakeNode) {
+			n.task(t, "a", "a")
+			n.served[address("a")] = context.DeadlineExceeded
+		}, "left alone, since its shim may run", nil},
+		"bootstrap.json that is none": {func(t *testing.T, n *fakeNode) {
+			must(t, os.WriteFile(filepath.Join(n.task(t, "a", "a"), "bootstrap.json"), []byte("{}"), 0o600))
+		}, "names no pipe", nil},
+		"no compute service": {func(t *testing.T, n *fakeNode) {
+			n.task(t, "a", "a")
+			n.hostErr = errors.New("not on Windows")
+		}, "not on Windows", nil},
+		"layer in use": {func(t *testing.T, n *fakeNode) {
+			n.task(t, "a", "a")
+			n.system("a", shim.Owner)
+			n.undoErr[journal.KindLayerMount] = errors.New("in use")
+		}, "in use", []string{"a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			tc.set(t, n)
+			out, err := n.ctl(pruneCommand)
+			if err == nil || !strings.Contains(out, tc.says) {
+				t.Errorf("error %v, want one and %q in:\n%s", err, tc.says, out)
+			}
+			if d := cmp.Diff(tc.undone, n.undone); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// An id may belong to another runtime by now: its container must live on.
+func TestPruneLeavesSystemsOfOthers(t *testing.T) {
+	n := newNode(t)
+	n.task(t, "web", "web")
+	n.system("web", "containerd-shim-runhcs-v1.exe")
+	if _, err := n.pruned(t); err != nil {
+		t.Error(err)
+	}
+	if d := cmp.Diff([]string{`C:\s\web`}, n.undone); d != "" {
+		t.Error(d)
+	}
+}
+
+// A workload is served by its sandbox's shim, which containerd's files in the
+// bundle name: while that runs, the workload's journal is in use.
+func TestPruneAsksTheRightShim(t *testing.T) {
+	for name, file := range map[string][2]string{
+		"containerd 2": {"bootstrap.json", `{"version":3,"address":"sandbox","protocol":"ttrpc"}`},
+		"containerd 1": {"address", "sandbox"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			must(t, os.WriteFile(filepath.Join(n.task(t, "workload", "workload"), file[0]), []byte(file[1]), 0o600))
+			n.served["sandbox"] = nil
+			all, err := n.pruned(t)
+			if err != nil || len(all) != 1 || all[0].Verdict != verdictRuns || len(n.undone) > 0 {
+				t.Errorf("%+v, %v; undone %v", all, err, n.undone)
+			}
+		})
+	}
+}
+
+// containerd puts a dot before a bundle that it was about to remove when it
+// died. A task of the same id may run again: then its shim has what the name means.
+func TestPruneOfBundleUnderRemoval(t *testing.T) {
+	n := newNode(t)
+	n.task(t, ".web", "web")
+	n.served[address("web")] = nil
+	if all, err := n.pruned(t); err != nil || all[0].Verdict != verdictRuns {
+		t.Errorf("%+v, %v", all, err)
+	}
+	delete(n.served, address("web"))
+	if all, err := n.pruned(t); err != nil || all[0].Verdict != verdictReleased {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+// Two operators, or a timer and an operator, may prune at once.
+func TestTwoPrunesAtOnce(t *testing.T) {
+	n := newNode(t)
+	for _, id := range []string{"a", "b", "c"} {
+		n.task(t, id, id)
+		n.system(id, shim.Owner)
+	}
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			if _, err := n.machine().prune(t.Context(), n.state, false); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if all, err := n.pruned(t); err != nil || len(all) > 0 {
+		t.Errorf("left: %+v, %v", all, err)
+	}
+}
+
+func TestNothingToPrune(t *testing.T) {
+	n := newNode(t)
+	if out, err := n.ctl(pruneCommand); err != nil || !strings.Contains(out, "nothing to release") {
+		t.Errorf("%q, %v", out, err)
+	}
+	n.state = filepath.Join(n.state, "absent")
+	if _, err := n.ctl(pruneCommand); err == nil || !strings.Contains(err.Error(), "--state") {
+		t.Errorf("a state folder that is not there: %v", err)
+	}
+	n.state = ""
+	if _, err := n.ctl(pruneCommand); err == nil || !strings.Contains(err.Error(), "ProgramData") {
+		t.Errorf("a state folder that is not known: %v", err)
+	}
+}
+
+func TestDefaultState(t *testing.T) {
+	windows := func(string) string { return "data" }
+	if got, want := defaultState(windows), filepath.Join("data", "containerd", "state"); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestList(t *testing.T) {
+	n := newNode(t)
+	n.task(t, "runs", "runs")
+	n.served[address("runs")] = nil
+	n.task(t, "gone", "gone")
+	n.task(t, "busy", "busy")
+	n.served[address("busy")] = context.DeadlineExceeded
+	for _, id := range []string{"runs", "runs@vm", "gone", "busy", "lost"} {
+		n.system(id, shim.Owner)
+	}
+	n.system("theirs", "containerd-shim-runhcs-v1.exe")
+	out, err := n.ctl(listCommand)
+	must(t, err)
+	want := `SYSTEM   TYPE       STATE    NAMESPACE  SHIM
+busy     Container  Running  default    unknown
+gone     Container  Running  default    gone
+lost     Container  Running  -          no bundle
+runs     Container  Running  default    runs
+runs@vm  Container  Running  default    runs
+`
+	if d := cmp.Diff(want, out); d != "" {
+		t.Error(d)
+	}
+	out, err = n.ctl(listCommand, "--format", "json")
+	var all []listed
+	if err != nil || json.Unmarshal([]byte(out), &all) != nil || len(all) != 5 {
+		t.Errorf("%v: %s", err, out)
+	}
+	n.hostErr = errors.New("no compute service")
+	if _, err := n.ctl(listCommand); !errors.Is(err, n.hostErr) {
+		t.Error(err)
+	}
+}
+
+// On a machine without a compute service both commands say so, and what only
+// reads works.
+func TestThisMachine(t *testing.T) {
+	m := thisMachine()
+	if _, err := m.host(); err != nil && !strings.Contains(err.Error(), "compute service") {
+		t.Error(err)
+	}
+	n := newNode(t)
+	n.task(t, "gone", "gone")
+	if all, err := m.prune(t.Context(), n.state, true); err != nil || len(all) != 1 || all[0].Verdict != verdictWould {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
