@@ -14,6 +14,7 @@ import (
 	"github.com/isolrun/isol/internal/hcs/computecore"
 	"github.com/isolrun/isol/internal/journal"
 	"github.com/isolrun/isol/internal/layers"
+	"github.com/isolrun/isol/internal/network"
 	"github.com/isolrun/isol/internal/pod"
 	"github.com/isolrun/isol/internal/shim/launch"
 )
@@ -36,7 +37,7 @@ func thisMachine() machine {
 		dial: launch.Native().Dial,
 		host: computecore.New,
 		undo: func(h hcs.Host) journal.Undoers {
-			return pod.Undoers(h, layers.NewStore(layers.Windows()), origin())
+			return pod.Undoers(h, layers.NewStore(layers.Windows()), network.New(network.Windows()), origin())
 		},
 	}
 }
