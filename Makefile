@@ -47,6 +47,10 @@ e2e: ## The real containerd.exe, Microsoft's shim and ours in the lab
 bench: setup ## Measure the shim in the lab: size, memory, latencies, throughput
 	$(GO) run ./test/bench
 
+.PHONY: leaks
+leaks: setup ## Kill the shim at every native call in the lab and count what is left
+	$(GO) run ./test/leaks
+
 .PHONY: lint
 lint: ## gofmt, go vet for linux and windows (amd64, arm64), staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
