@@ -105,10 +105,17 @@ func (u *UVM) released(err error) error {
 	}
 }
 
+// diskKey tells writable users of a disk from read-only ones: HCS refuses the
+// second kind, where one attachment for both would give it what it did not ask.
+type diskKey struct {
+	path     string
+	readOnly bool
+}
+
 // Attach attaches a disk and mounts it in the guest, and returns the mount's
 // path. Errors: ResourceExhausted if all LUNs are in use.
 func (u *UVM) Attach(ctx context.Context, disk schema.Attachment) (string, Release, error) {
-	key := filepath.Clean(disk.Path)
+	key := diskKey{filepath.Clean(disk.Path), disk.ReadOnly}
 	lun, err := u.disks.acquire(ctx, key, func(lun int) error { return u.addDisk(ctx, disk, lun) })
 	if err != nil {
 		return "", nothing, fault.Wrap(err, "attach", disk.Path)

@@ -15,11 +15,11 @@ import (
 //	absent ─────────▶ adding ──────▶ present (n users) ────────────▶ removing
 //	   ▲                │ add failed      ▲ acquire, release              │
 //	   └────────────────┘                 │                               │ ok: absent
-//	   └──────────────────────────────────┴───────────────────────────────┘ failed: present (0 users)
+//	   └──────────────────────────────────┴───────────────────────────────┘ failed: present (1 user)
 //
-// A slot whose removal failed stays present without users: the machine may
-// still hold it, so its number is not given to another key, and the next user
-// of the same key finds it there.
+// Whoever could not remove a slot is still its user: the machine may hold it,
+// so its number is not given to another key, the next user of the same key
+// finds it there, and the release can be tried again.
 type slots[K comparable] struct {
 	what  string // for errors: "SCSI attachments"
 	first int    // lowest number
@@ -116,7 +116,9 @@ func (s *slots[K]) settle(key K, mine *slot, present bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	mine.present = present
-	if !present {
+	if present {
+		mine.users = 1 // who added it, or could not remove it
+	} else {
 		delete(s.byKey, key)
 		delete(s.used, mine.number)
 	}
@@ -125,7 +127,8 @@ func (s *slots[K]) settle(key K, mine *slot, present bool) {
 }
 
 // release ends one use of key's slot. The last user runs remove, with no lock
-// held. Releasing what is not held is a defect of the caller and an Internal error.
+// held; if that fails, the caller is still a user and may release again.
+// Releasing what is not held is a defect of the caller and an Internal error.
 func (s *slots[K]) release(key K, remove func(number int) error) error {
 	s.mu.Lock()
 	mine := s.byKey[key]

@@ -113,7 +113,8 @@ func TestSlotsAreFinite(t *testing.T) {
 }
 
 // A disk whose removal failed may still be in the machine: its LUN must not be
-// given to another, and the same disk must be found there again.
+// given to another, the same disk must be found there again, and a container
+// whose delete failed must be able to try again.
 func TestSlotWhoseRemovalFailed(t *testing.T) {
 	s := newSlots[string]("LUNs", 1, 2)
 	ok := func(int) error { return nil }
@@ -132,11 +133,16 @@ func TestSlotWhoseRemovalFailed(t *testing.T) {
 	if err != nil || n != first {
 		t.Errorf("a again: number %d, %v, want %d", n, err, first)
 	}
-	if err := s.release("a", ok); err != nil {
+	notYet := func(int) error { t.Error("a is removed under its second user"); return nil }
+	if err := s.release("a", notYet); err != nil {
 		t.Error(err)
 	}
+	removed := false
+	if err := s.release("a", func(int) error { removed = true; return nil }); err != nil || !removed {
+		t.Errorf("the first user's second try: removed %v, %v", removed, err)
+	}
 	if err := s.release("a", ok); !fault.Is(err, fault.Internal) {
-		t.Errorf("second release: %v, want an Internal error", err)
+		t.Errorf("one release too many: %v, want an Internal error", err)
 	}
 }
 

@@ -23,15 +23,17 @@ type UVM struct {
 	phases  []Phase
 
 	shares *slots[shareKey]
-	disks  *slots[string]
+	disks  *slots[diskKey]
 	pipes  *slots[string]
 	nics   *slots[string]
 	spaces *slots[string]
 	tables *slots[string]
 
-	done  chan struct{}
-	exit  error // written before done is closed
-	close func() error
+	done chan struct{}
+	exit error // written before done is closed
+
+	closing sync.Mutex // held by the Close at work; guards left
+	left    []func(context.Context) error
 }
 
 // firstFreeLUN and lastLUN bound what containers may use of the SCSI
@@ -45,14 +47,18 @@ func newUVM(b *boot) *UVM {
 	u := &UVM{
 		cfg: b.cfg, files: b.files, scratch: b.scratch, system: b.system, guest: b.guest, phases: b.phases,
 		shares: newSlots[shareKey]("shares", 1, 0),
-		disks:  newSlots[string]("SCSI attachments", firstFreeLUN, lunCount),
+		disks:  newSlots[diskKey]("SCSI attachments", firstFreeLUN, lunCount),
 		pipes:  newSlots[string]("pipes", 0, 0),
 		nics:   newSlots[string]("network adapters", 0, 0),
 		spaces: newSlots[string]("network namespaces", 0, 0),
 		tables: newSlots[string]("hvsocket services", 0, 0),
 		done:   make(chan struct{}),
 	}
-	u.close = sync.OnceValue(u.closeOnce)
+	u.left = []func(context.Context) error{
+		u.end,
+		func(ctx context.Context) error { return u.cfg.Host.RevokeVMAccess(ctx, u.ID(), u.scratch) },
+		func(context.Context) error { return removeScratch(u.scratch) },
+	}
 	go u.watch()
 	return u
 }
@@ -128,11 +134,26 @@ func waitFor(done <-chan struct{}, timeout time.Duration) bool {
 
 // Close ends the VM and releases all it held: graceful end where a grace is
 // configured, then terminate, then the handle, each on its own deadline. It is
-// idempotent; later calls wait for the first and return its error. Only the
-// pod calls it.
-func (u *UVM) Close() error { return u.close() }
+// idempotent; a later call waits for the one at work and tries again what that
+// could not release. Only the pod calls it.
+func (u *UVM) Close() error {
+	u.closing.Lock()
+	defer u.closing.Unlock()
+	var errs []error
+	var left []func(context.Context) error
+	for _, release := range u.left {
+		ctx, cancel := context.WithTimeout(context.Background(), u.cfg.Deadlines.Undo)
+		if err := release(ctx); err != nil {
+			errs, left = append(errs, err), append(left, release)
+		}
+		cancel()
+	}
+	u.left = left
+	return fault.Wrap(errors.Join(errs...), "close utility VM", u.ID())
+}
 
-func (u *UVM) closeOnce() error {
+// end ends the VM on the deadlines of its steps.
+func (u *UVM) end(context.Context) error {
 	d := u.cfg.Deadlines
 	if d.Grace > 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), d.Grace)
@@ -144,12 +165,9 @@ func (u *UVM) closeOnce() error {
 		cancel()
 	}
 	u.terminate(d.Terminate)
-	errs := []error{u.guest.Close(), u.system.Close()}
+	err := errors.Join(u.guest.Close(), u.system.Close())
 	<-u.done
-	ctx, cancel := context.WithTimeout(context.Background(), d.Undo)
-	defer cancel()
-	errs = append(errs, u.cfg.Host.RevokeVMAccess(ctx, u.ID(), u.scratch), removeScratch(u.scratch))
-	return fault.Wrap(errors.Join(errs...), "close utility VM", u.ID())
+	return err
 }
 
 // Create makes a container in the VM from its document. See gcs.Guest.Create.

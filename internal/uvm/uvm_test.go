@@ -361,6 +361,38 @@ func TestAttachRollsBack(t *testing.T) {
 	b.clean()
 }
 
+// A close that could not release all is tried again by the next: else a delete
+// that failed once, as when a scanner holds the scratch, would fail for ever.
+func TestCloseAgain(t *testing.T) {
+	b := newBench(t)
+	u := b.boot()
+	if err := b.emulator.AddFaults(hcsemu.Fault{Function: "HcsRevokeVmAccess", Action: hcsemu.ActionFail, Code: "0x80070020"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Close(); err == nil {
+		t.Error("the access was not revoked and Close said nothing")
+	}
+	if err := u.Close(); err != nil {
+		t.Errorf("second try: %v", err)
+	}
+	b.clean()
+}
+
+// A read-only user of a disk must not get the writable attachment of another.
+func TestAttachModesApart(t *testing.T) {
+	b := newBench(t)
+	u := b.boot()
+	path := filepath.Join(b.layers.Scratch, "sandbox.vhdx")
+	writable, _, err := u.Attach(t.Context(), schema.Attachment{Type: schema.AttachmentVirtualDisk, Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared, _, err := u.Attach(t.Context(), schema.Attachment{Type: schema.AttachmentVirtualDisk, Path: path, ReadOnly: true})
+	if err == nil && shared == writable {
+		t.Errorf("both are at %s", shared)
+	}
+}
+
 // What the guest sees of the host is what was asked for: single files by
 // themselves, writable folders only where allowed.
 func TestShares(t *testing.T) {
