@@ -100,14 +100,16 @@ func packed(t *testing.T, url string, value any) *anypb.Any {
 }
 
 // container makes a container with a snapshot of its own and returns the task
-// that can be created for it. Both go when the test ends.
-func (c *client) container(id string, spec *anypb.Any) *tasksapi.CreateTaskRequest {
+// that can be created for it. Both go when the test ends. options, which may be
+// nil, are the runtime's.
+func (c *client) container(id string, spec, options *anypb.Any) *tasksapi.CreateTaskRequest {
 	c.t.Helper()
 	ctx, cancel := c.within(time.Minute)
 	defer cancel()
 	c.t.Cleanup(func() { c.remove(id) })
 	_, err := c.containers.Create(ctx, &containersapi.CreateContainerRequest{Container: &containersapi.Container{
-		ID: id, Spec: spec, Snapshotter: "windows", SnapshotKey: id, Runtime: &containersapi.Container_Runtime{Name: isol},
+		ID: id, Spec: spec, Snapshotter: "windows", SnapshotKey: id,
+		Runtime: &containersapi.Container_Runtime{Name: isol, Options: options},
 	}})
 	if err != nil {
 		c.t.Fatal(err)
@@ -122,7 +124,7 @@ func (c *client) container(id string, spec *anypb.Any) *tasksapi.CreateTaskReque
 // run starts a container that must run.
 func (c *client) run(id string, args ...string) {
 	c.t.Helper()
-	request := c.container(id, packed(c.t, specURL, spec(args...)))
+	request := c.container(id, packed(c.t, specURL, spec(args...)), nil)
 	ctx, cancel := c.within(time.Minute)
 	defer cancel()
 	if _, err := c.tasks.Create(ctx, request); err != nil {

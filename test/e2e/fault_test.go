@@ -76,7 +76,7 @@ func TestNativeCallHangs(t *testing.T) {
 			// A name of its own: containerd may still clean up behind a create that
 			// its client gave up.
 			id := "hangs-" + function
-			request := c.container(id, packed(t, specURL, spec("ping", "-t", "localhost")))
+			request := c.container(id, packed(t, specURL, spec("ping", "-t", "localhost")), nil)
 			ctx, cancel := c.within(2 * time.Second)
 			defer cancel()
 			_, err := c.tasks.Create(ctx, request)
@@ -148,7 +148,7 @@ func TestComputeServiceGoes(t *testing.T) {
 
 // live lives a container's life and returns the first step that fails.
 func (c *client) live(id string) (string, error) {
-	request := c.container(id, packed(c.t, specURL, spec("ping", "-t", "localhost")))
+	request := c.container(id, packed(c.t, specURL, spec("ping", "-t", "localhost")), nil)
 	ctx, cancel := c.within(time.Minute)
 	defer cancel()
 	for _, step := range []struct {

@@ -72,7 +72,7 @@ func TestLogSurvivesContainerd(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	c := connect(t, l)
-	request := c.container("log1", packed(t, specURL, spec("cmd", "/c", "echo first& echo wrong >&2& ping -n 4 localhost >nul& echo last")))
+	request := c.container("log1", packed(t, specURL, spec("cmd", "/c", "echo first& echo wrong >&2& ping -n 4 localhost >nul& echo last")), nil)
 	request.Stdout = `binary:///C:/filelogger.exe?C:\`
 	request.Stderr = request.GetStdout()
 	ctx, cancel := c.within(time.Minute)
@@ -110,7 +110,7 @@ func TestLogSurvivesContainerd(t *testing.T) {
 // until waits for a condition that must come true soon.
 func until(t *testing.T, what string, reached func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !reached(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !reached(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s did not come", what)
 		}
