@@ -145,6 +145,7 @@ func (o *networkObject) describe() map[string]any {
 func (c *Client) CreateNetworkObject(ctx context.Context, kind NetworkKind, parent Handle, id GUID, settings string) (Handle, error) {
 	var h Handle
 	req := hcn("Create", kind, "", Args{"id": id, "settings": document(settings)})
+	req.undo = func(context.Context) { _ = c.drop(h) }
 	err := c.do(ctx, req, func(context.Context) (any, error) {
 		c.e.mu.Lock()
 		defer c.e.mu.Unlock()
