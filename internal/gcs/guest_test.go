@@ -212,6 +212,27 @@ func TestSignalToProcessThatIsGone(t *testing.T) {
 	}
 }
 
+// Whoever waits for a process whose handle was given up must not wait for ever,
+// and the guest's late answer must not change what it was told.
+func TestProcessClosedBeforeItsEnd(t *testing.T) {
+	g, c := connect(t)
+	exit := make(chan struct{})
+	g.on(gcs.ProcExecuteProcess, func(gcs.Procedure, []byte) any { return &gcs.ExecuteResponse{ProcessID: 4} })
+	g.on(gcs.ProcWaitForProcess, func(gcs.Procedure, []byte) any { <-exit; return &gcs.WaitResponse{ExitCode: 7} })
+	p, err := c.CreateProcess(t.Context(), &schema.ProcessParameters{CommandLine: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	<-p.Done()
+	close(exit)
+	if code, err := p.ExitCode(); code != 0 || !errors.Is(err, hcs.ErrClosed) {
+		t.Errorf("exit %d, %v, want ErrClosed", code, err)
+	}
+}
+
 func TestContainerLife(t *testing.T) {
 	g, c := connect(t)
 	ctr, err := c.Create(t.Context(), "web", map[string]any{})

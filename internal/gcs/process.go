@@ -18,10 +18,11 @@ type process struct {
 	pid                   uint32
 	stdin, stdout, stderr *channel
 
-	wait WaitResponse // written before done is closed
+	wait WaitResponse // the reader's goroutine writes it, also after Close
 	done chan struct{}
 	once sync.Once
-	err  error // written before done is closed
+	code uint32 // written before done is closed
+	err  error  // likewise
 
 	closeStdin sync.Once
 	stdinErr   error
@@ -47,6 +48,9 @@ func (g *Guest) execute(ctx context.Context, id string, params *schema.ProcessPa
 		return nil, err
 	}
 	p.pid = resp.ProcessID
+	// The process runs: a caller who gives up now must not leave it unobserved.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.Timeout)
+	defer cancel()
 	wait := WaitRequest{RequestBase: p.base(), ProcessID: p.pid, TimeoutInMs: waitForever}
 	if _, _, err := g.bridge.send(ctx, ProcWaitForProcess, &wait, &p.wait, p.ended); err != nil {
 		return nil, g.failed(ProcWaitForProcess, id, fmt.Errorf("process %d runs but its exit can't be observed: %w", p.pid, err))
@@ -92,7 +96,7 @@ func (p *process) ended(err error) {
 		} else {
 			err = p.guest.failed(ProcWaitForProcess, p.container, err)
 		}
-		p.err = err
+		p.code, p.err = p.wait.ExitCode, err
 		close(p.done)
 	})
 }
@@ -160,9 +164,13 @@ func (p *process) signal(ctx context.Context, options *schema.SignalProcessOptio
 
 func (p *process) Done() <-chan struct{} { return p.done }
 
-func (p *process) ExitCode() (uint32, error) { return p.wait.ExitCode, p.err }
+func (p *process) ExitCode() (uint32, error) { return p.code, p.err }
 
 func (p *process) Close() error {
+	p.once.Do(func() {
+		p.err = p.guest.failed(ProcWaitForProcess, p.container, hcs.ErrClosed)
+		close(p.done)
+	})
 	var errs []error
 	for _, c := range []*channel{p.stdin, p.stdout, p.stderr} {
 		if c != nil {
