@@ -233,6 +233,35 @@ func TestLateProcess(t *testing.T) {
 	})
 }
 
+// A cancelled wait fails with whatever code the service has for it: the process
+// may run all the same, and nobody knows it.
+func TestProcessOfCancelledWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		svc := newFakeService()
+		sys, err := svc.host(t).Create(t.Context(), "c", document(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := sys.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		const wait = "HcsWaitForOperationResultAndProcessInfo"
+		const aborted = hresult(0x80004004)
+		release := make(chan struct{})
+		svc.hang[wait], svc.fail[wait] = release, aborted
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		time.AfterFunc(time.Second, func() { cancel(); close(release) })
+		if _, err := sys.CreateProcess(ctx, &schema.ProcessParameters{CommandLine: "forever"}); err == nil {
+			t.Fatal("a process came of a cancelled call")
+		}
+		synctest.Wait()
+		if n := len(svc.systems["c"].processes); n != 0 {
+			t.Errorf("%d processes run with nobody knowing them", n)
+		}
+		_ = sys.Close()
+	})
+}
+
 // Without a deadline of the caller's the wait has one of its own.
 func TestWaitHasALimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

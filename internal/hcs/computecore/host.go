@@ -45,8 +45,8 @@ func (h *host) Create(ctx context.Context, id string, doc *schema.ComputeSystem)
 		}})
 		if err != nil {
 			if native != 0 {
-				// The operation may yet succeed after a wait that timed out.
-				h.discard(native, id, errors.Is(err, hcs.ErrTimeout))
+				// The operation may yet succeed after a wait that was given up.
+				h.discard(native, id, ctx.Err() != nil || errors.Is(err, hcs.ErrTimeout))
 			}
 			return nil, err
 		}

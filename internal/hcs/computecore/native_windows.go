@@ -70,9 +70,10 @@ func wide(s string) (*uint16, error) {
 	return p, nil
 }
 
-// taken copies a string that the service allocated, and frees it. The strings
-// of the service come from CoTaskMemAlloc:
-// https://learn.microsoft.com/virtualization/api/hcs/reference/hcsgetoperationresult
+// taken copies a string that the service allocated, and frees it, as runhcs
+// does, with CoTaskMemFree. Microsoft's samples free the same strings with
+// LocalFree; both give back to the process's heap:
+// https://learn.microsoft.com/virtualization/api/hcs/reference/operationcompletionsample
 func taken(p *uint16) string {
 	if p == nil {
 		return ""

@@ -89,7 +89,8 @@ func (s *system) startProcess(ctx context.Context, system handle, text string) (
 			return native, r.info, nil
 		}
 	}
-	s.discardProcess(native, errors.Is(err, hcs.ErrTimeout))
+	// A wait that was given up says nothing of the process: it may run, or will.
+	s.discardProcess(native, ctx.Err() != nil || errors.Is(err, hcs.ErrTimeout))
 	return 0, processInformation{}, err
 }
 
