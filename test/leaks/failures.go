@@ -24,9 +24,16 @@ type failure struct {
 
 // failures are those of a phase.
 func (p *phase) failures() []failure {
+	if p.short && !p.shim.ours() {
+		return nil
+	}
 	all := []failure{{"the compute service goes and comes back", p.serviceGoes}}
 	if p.mode == hyperv {
-		all = append(all, failure{"the virtual machine crashes", p.machineCrashes})
+		all = append(all, failure{"the virtual machine crashes", p.disturbed(vm.Crash)})
+		if !p.short {
+			all = append(all, failure{"the guest says nothing any more", p.disturbed(vm.Hang)},
+				failure{"the guest's bridge ends", p.disturbed(vm.CloseBridge)})
+		}
 	}
 	hanging := []string{"HcsCreateComputeSystem", "HcsStartComputeSystem", "HcsTerminateComputeSystem"}
 	if p.mode == process { // in a machine, these are the guest's or other functions
@@ -81,26 +88,28 @@ func (p *phase) serviceGoes(ctx context.Context, r *tasksapi.CreateTaskRequest) 
 	return p.Restore()
 }
 
-// machineCrashes stops the guest's kernel under a running container.
-func (p *phase) machineCrashes(ctx context.Context, r *tasksapi.CreateTaskRequest) error {
-	if err := p.containerd.start(ctx, r); err != nil {
-		return err
+// disturbed does something to the virtual machine of a running container.
+func (p *phase) disturbed(verb vm.Verb) func(context.Context, *tasksapi.CreateTaskRequest) error {
+	return func(ctx context.Context, r *tasksapi.CreateTaskRequest) error {
+		if err := p.containerd.start(ctx, r); err != nil {
+			return err
+		}
+		machines, err := p.Machines()
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(machines, func(s vm.Status) bool { return s.Running })
+		if i < 0 {
+			return errors.New("no virtual machine runs")
+		}
+		if _, err := p.Machine(verb, machines[i].ID); err != nil {
+			return err
+		}
+		short, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		_ = p.containerd.wait(short, r.GetContainerID(), "") // as in serviceGoes
+		return nil
 	}
-	machines, err := p.Machines()
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(machines, func(s vm.Status) bool { return s.Running })
-	if i < 0 {
-		return errors.New("no virtual machine runs")
-	}
-	if _, err := p.Machine(vm.Crash, machines[i].ID); err != nil {
-		return err
-	}
-	short, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	_ = p.containerd.wait(short, r.GetContainerID(), "") // as in serviceGoes
-	return nil
 }
 
 // callHangs holds a call until the container was removed, or as long as an

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/isolrun/isol/test/hcsemu"
@@ -92,4 +95,22 @@ func (m *machine) quench(left hcsemu.Ledger) error {
 		}
 	}
 	return nil
+}
+
+// remains counts the processes of a shim and the bundles of tasks.
+func (m *machine) remains(ctx context.Context, exe string) (shims, bundles int, err error) {
+	processes, err := m.Processes(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, p := range processes {
+		if strings.EqualFold(p.Name, exe) {
+			shims++
+		}
+	}
+	entries, err := os.ReadDir(m.Path(lab.StateFolder + `\io.containerd.runtime.v2.task\` + namespace))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return shims, len(entries), err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
 
@@ -55,7 +56,7 @@ func (p *phase) run(ctx context.Context) (result, error) {
 		return r, err
 	}
 	r.calls = len(calls)
-	for n := 1; n <= len(calls); n += p.stride(len(calls)) {
+	for _, n := range p.kills(len(calls)) {
 		for _, when := range []hcsemu.When{"before", "after"} {
 			if err := p.point(ctx, &r, n, when); err != nil {
 				return r, fmt.Errorf("killed %s call %d (%s): %w", when, n, calls[n-1].Function, err)
@@ -67,19 +68,45 @@ func (p *phase) run(ctx context.Context) (result, error) {
 			return r, fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
-	return r, nil
+	return r, p.end(ctx, &r)
 }
 
-// stride is the step between two calls at which the shim is killed.
-func (p *phase) stride(calls int) int {
-	if p.short {
-		return max(1, (calls+1)/shortPoints)
+// end looks for what no ledger has: shims that still run, and bundles that
+// containerd could not take away.
+func (p *phase) end(ctx context.Context, r *result) error {
+	var shims, bundles int
+	for deadline := time.Now().Add(settleLimit); ; {
+		var err error
+		if shims, bundles, err = p.remains(ctx, p.shim.exe); err != nil {
+			return err
+		}
+		if shims+bundles == 0 || time.Now().After(deadline) {
+			break
+		}
 	}
-	return 1
+	r.others++
+	if shims+bundles > 0 {
+		r.othersLeaking++
+	}
+	p.printf("%s, %s: at the end: %d shims run, %d bundles are left\n", p.shim.name, p.mode, shims, bundles)
+	return nil
 }
 
-// shortPoints is about how many calls of a phase the short form tries.
-const shortPoints = 2
+// kills are the calls at which the shim is killed. The short form takes one or
+// two from the midst of a life.
+func (p *phase) kills(calls int) []int {
+	switch {
+	case p.short && p.shim.ours():
+		return []int{(calls + 2) / 3, (2*calls + 2) / 3}
+	case p.short:
+		return []int{(calls + 1) / 2}
+	}
+	all := make([]int, calls)
+	for i := range all {
+		all[i] = i + 1
+	}
+	return all
+}
 
 // dry lives a life in which nothing goes wrong and returns its native calls.
 func (p *phase) dry(ctx context.Context) ([]hcsemu.Call, error) {
