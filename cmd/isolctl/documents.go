@@ -21,7 +21,7 @@ type document struct {
 const (
 	unknownRoot  = `\\?\Volume{00000000-0000-0000-0000-000000000000}\`
 	unknownLayer = "00000000-0000-0000-0000-000000000000"
-	owner        = "containerd-shim-isol-v1"
+	owner        = "containerd-shim-isol-v1.exe"
 	placeholders = "GUIDs of zeros and <…> stand for what only the create knows"
 )
 

@@ -85,8 +85,20 @@ func Hosted(p *isolation.Plan, f Facts) (*schema.Container, error) {
 	return c, nil
 }
 
+// later refuses what a plan asks for and nobody has made yet: a container that
+// runs without its identity or devices fails far from the cause.
+func later(what string) error {
+	return &fault.Error{Kind: fault.Unimplemented, Op: "build container document", Detail: "this isol does not set up " + what + " yet", Hint: "leave it out"}
+}
+
 // section is what both kinds have in common.
 func section(p *isolation.Plan, f Facts) (*schema.Container, error) {
+	switch c := &p.Container; {
+	case c.CredentialSpec != "" && f.CredentialGuard == nil:
+		return nil, later("group managed service accounts (spec.windows.credentialSpec)")
+	case len(c.DeviceExtensions) != len(f.Extensions):
+		return nil, later("device extensions (annotation io.microsoft.container.wcow.deviceextensions)")
+	}
 	processor, err := processor(p.Container.Processor)
 	if err != nil {
 		return nil, err

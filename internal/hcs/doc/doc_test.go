@@ -101,6 +101,34 @@ func valid[T any](t *testing.T, v any, builds ...uint32) {
 	}
 }
 
+// A container must not start without the identity or the devices that it asked
+// for because nobody has made them.
+func TestWhatNobodyMade(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		build func() error
+	}{
+		{"credential spec", func() error {
+			_, err := Container(plan(isolation.Container{CredentialSpec: "{}"}), facts())
+			return err
+		}},
+		{"device extension", func() error {
+			_, err := Container(plan(isolation.Container{DeviceExtensions: []string{`C:\gpu.json`}}), facts())
+			return err
+		}},
+		{"kernel drivers", func() error {
+			_, err := UVM(&isolation.UVM{ID: "pod@vm", KernelDrivers: []string{`C:\drivers`}}, UVMFacts{})
+			return err
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := c.build(); !fault.Is(err, fault.Unimplemented) {
+				t.Errorf("%v, want Unimplemented", err)
+			}
+		})
+	}
+}
+
 // The documents are what production's shim has proven: a change shows here.
 func TestContainer(t *testing.T) {
 	for _, c := range []struct {
@@ -111,7 +139,7 @@ func TestContainer(t *testing.T) {
 	}{
 		{"minimal", plan(isolation.Container{}), nil, []uint32{17763, 20348, 26100}},
 		{"full", plan(full()), nil, []uint32{17763, 20348, 26100}},
-		{"devices", plan(isolation.Container{Devices: []isolation.Device{
+		{"devices", plan(isolation.Container{DeviceExtensions: []string{`C:\gpu.json`}, Devices: []isolation.Device{
 			{IDType: "vpci-location-path", ID: "PCIROOT(0)#PCI(0100)"}, {IDType: "vpci-class-guid", ID: "5B45201D-F2F2-4F3B-85BB-30FF1F953599"},
 		}}), func(f *Facts) {
 			f.Extensions = []schema.DeviceExtension{{DeviceCategory: &schema.DeviceCategory{Name: "gpu"}}}

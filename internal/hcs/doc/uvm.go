@@ -44,6 +44,9 @@ func UVM(u *isolation.UVM, f UVMFacts) (*schema.ComputeSystem, error) {
 	if u == nil {
 		return nil, fault.New(fault.Internal, "a plan without a utility VM has no document of one")
 	}
+	if len(u.KernelDrivers) > 0 {
+		return nil, later("drivers in the guest (annotation io.microsoft.virtualmachine.kerneldrivers)")
+	}
 	sockets, err := uvmSockets(u)
 	if err != nil {
 		return nil, err
