@@ -3,9 +3,9 @@
   Installs containerd-shim-isol-v1 on a Windows node and adds its runtimes to containerd's configuration.
 .DESCRIPTION
   Copies the shim (and isolctl, if it lies beside) into containerd's folder, writes the runtime entries isol-process and
-  isol-hyperv into a drop-in file that config.toml imports, and restarts containerd. Running it again changes nothing that is
-  already so. Pods that run keep their shim: a new binary is put beside the old one by rename, which Windows allows for a
-  program that runs.
+  isol-hyperv into a drop-in file that config.toml imports, and restarts containerd if it started before that was written. Running it
+  again changes nothing that is already so. Pods that run keep their shim: the old program is renamed, which Windows allows while
+  it runs, and the new one takes its name. A new program alone needs no restart: containerd starts it for the next pod.
 .EXAMPLE
   .\install.ps1 -Source .\bin\windows-amd64
 #>
@@ -29,13 +29,15 @@ if (-not $ConfigFile) { $ConfigFile = Join-Path $ContainerdDir 'config.toml' }
 function Install-Program([string] $from) {
     $to = Join-Path $bin (Split-Path $from -Leaf)
     if ((Test-Path $to) -and (Get-FileHash $to).Hash -eq (Get-FileHash $from).Hash) { Write-Host "current: $to"; return }
+    # copied first, so that the name is missing for two renames only
+    Copy-Item $from "$to.new" -Force
     if (Test-Path $to) {
         # a running shim holds its image file open, but the file may be renamed
         $old = "$to.old-$(Get-Date -Format yyyyMMddHHmmss)"
         Move-Item $to $old
         Write-Host "moved:   $old"
     }
-    Copy-Item $from $to
+    Move-Item "$to.new" $to
     Write-Host "copied:  $to"
 }
 
@@ -71,23 +73,38 @@ if ((Test-Path $dropin) -and (Get-Content $dropin -Raw).Trim() -eq $entry.Trim()
 }
 
 if (-not (Test-Path $ConfigFile)) { Set-Content -Path $ConfigFile -Value "version = 3" -Encoding ascii }
-$config = Get-Content $ConfigFile -Raw
+$config = Get-Content $ConfigFile -Raw -Encoding UTF8
 $path = $dropin.Replace('\', '\\')
 if ($config -notmatch [regex]::Escape($path)) {
-    if ($config -match '(?m)^\s*imports\s*=') {
+    # a list on one line takes one more; other forms are for a person
+    $list = [regex]::Match($config, '(?m)^(imports\s*=\s*\[)([^\]\r\n]*)\]')
+    if ($list.Success) {
+        $have = $list.Groups[2].Value.Trim().TrimEnd(',')
+        $now = if ($have) { "$have, `"$path`"" } else { "`"$path`"" }
+        $config = $config.Remove($list.Index, $list.Length).Insert($list.Index, $list.Groups[1].Value + $now + ']')
+    } elseif ($config -match '(?m)^\s*imports\s*=') {
         throw "$ConfigFile has an imports line already: add `"$path`" to it and run this again"
+    } else {
+        # imports is a top-level key: it must stand before the first table
+        $config = $config -replace '(?m)^(version\s*=\s*\d+[^\r\n]*)', "`$1`r`nimports = [`"$path`"]"
+        if ($config -notmatch [regex]::Escape($path)) { throw "$ConfigFile has no version line: put 'version = 3' at its top and run this again" }
     }
-    # imports is a top-level key: it must stand before the first table
-    $config = $config -replace '(?m)^(version\s*=\s*\d+[^\r\n]*)', "`$1`r`nimports = [`"$path`"]"
-    if ($config -notmatch [regex]::Escape($path)) { throw "$ConfigFile has no version line: put 'version = 3' at its top and run this again" }
-    Set-Content -Path $ConfigFile -Value $config -Encoding ascii
+    [IO.File]::WriteAllText($ConfigFile, $config, [Text.UTF8Encoding]::new($false)) # TOML is UTF-8, and containerd takes no byte order mark
     Write-Host "imports: $dropin in $ConfigFile"
 } else {
     Write-Host "current: $ConfigFile"
 }
 
-if (-not $NoRestart -and (Get-Service containerd -ErrorAction SilentlyContinue)) {
-    Restart-Service containerd
+# by the clock and not by what this run wrote: a run that was cut off before the restart must not make the next one forget it
+$written = (Get-Item $dropin, $ConfigFile | Sort-Object LastWriteTime | Select-Object -Last 1).LastWriteTime
+$service = Get-Service containerd -ErrorAction SilentlyContinue
+$process = Get-Process containerd -ErrorAction SilentlyContinue | Select-Object -First 1
+if ($NoRestart -or -not $service) {
+    Write-Host 'containerd is not restarted'
+} elseif ($process -and $process.StartTime -gt $written) {
+    Write-Host 'current: containerd has read its configuration'
+} else {
+    Restart-Service containerd -Force # with what depends on it, as a kubelet may
     Write-Host 'containerd restarted; running containers keep running'
 }
 Write-Host 'done: try  ctr run --rm --runtime io.containerd.isol.v1 IMAGE hello cmd /c echo hello'

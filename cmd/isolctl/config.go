@@ -16,15 +16,19 @@ var containerdEntries string
 
 func configCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "config",
-		Usage: "print configuration",
-		Commands: []*cli.Command{{
-			Name:  "containerd",
-			Usage: "print isol's runtime entries for containerd's config.toml",
-			Action: func(_ context.Context, c *cli.Command) error {
-				_, err := fmt.Fprint(c.Root().Writer, containerdEntries)
-				return err
-			},
-		}},
+		Name:     "config",
+		Usage:    "print configuration",
+		Commands: []*cli.Command{containerdCommand(), runtimeClassCommand()},
+	}
+}
+
+func containerdCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "containerd",
+		Usage: "print isol's runtime entries for containerd's config.toml",
+		Action: func(_ context.Context, c *cli.Command) error {
+			_, err := fmt.Fprint(c.Root().Writer, containerdEntries)
+			return err
+		},
 	}
 }
