@@ -41,16 +41,17 @@ type result struct {
 	mode  mode
 	calls int // native calls of a life in which nothing goes wrong
 
-	points, missed int // at which the shim was killed; of planned ones that no call reached
-	leaking, left  int // points that leave something; things that they leave
-	stuck          int // points after which containerd could not remove the container
+	points, missed int            // at which the shim was killed; of planned ones that no call reached
+	leaking, left  int            // points that leave something; things that they leave
+	kinds          map[string]int // of things left at kill points, how many of each
+	stuck          int            // points after which containerd could not remove the container
 
 	others, othersLeaking int // failures that kill no shim
 }
 
 // run kills the shim at every point and then lets other things fail.
 func (p *phase) run(ctx context.Context) (result, error) {
-	r := result{shim: p.shim, mode: p.mode}
+	r := result{shim: p.shim, mode: p.mode, kinds: map[string]int{}}
 	calls, err := p.dry(ctx)
 	if err != nil {
 		return r, err
@@ -203,6 +204,9 @@ func (p *phase) point(ctx context.Context, r *result, n int, when hcsemu.When) e
 	if len(left) > 0 {
 		r.leaking++
 		r.left += len(left)
+		for _, x := range left {
+			r.kinds[x.Kind]++
+		}
 		if p.shim.ours() {
 			p.printf("%s, %s: killed %s call %d, %s, left:\n%s\n", p.shim.name, p.mode, when, n, killed, indent(left.String()))
 		}

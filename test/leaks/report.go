@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"text/tabwriter"
 )
 
@@ -22,6 +24,11 @@ func report(w io.Writer, results []result) error {
 	}
 	if err := t.Flush(); err != nil {
 		return err
+	}
+	for _, r := range results {
+		for _, kind := range slices.Sorted(maps.Keys(r.kinds)) {
+			fmt.Fprintf(w, "%s, %s, at kill points: %d times a %s is left\n", r.shim.name, r.mode, r.kinds[kind], kind)
+		}
 	}
 	_, err := fmt.Fprintf(w, "\nleaks: %d kill points, isol %d, runhcs %d\n", points, leaking["isol"], leaking["runhcs"])
 	if err == nil && failed {
