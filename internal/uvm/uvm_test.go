@@ -20,9 +20,11 @@ import (
 	"github.com/isolrun/isol/internal/hcs/schema"
 	"github.com/isolrun/isol/internal/isolation"
 	"github.com/isolrun/isol/internal/layers"
+	"github.com/isolrun/isol/internal/network"
 	"github.com/isolrun/isol/internal/uvm"
 	"github.com/isolrun/isol/test/hcsemu"
 	"github.com/isolrun/isol/test/hcsemu/guest"
+	"github.com/isolrun/isol/test/hcsemu/netdriver"
 )
 
 // bench is an emulated machine with a hypervisor and an image on its disk.
@@ -513,4 +515,105 @@ func TestNetwork(t *testing.T) {
 	if err := u.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// A pod's network: the namespace, then an adapter for each endpoint, eth0
+// first; and nothing of it where one step fails.
+func TestConnect(t *testing.T) {
+	b := newBench(t)
+	const ns = "5c5e1d0e-0d5c-4a4a-9d9c-0f3a3b1c2d3e"
+	net, err := b.client.CreateNetworkObject(t.Context(), hcsemu.Network, 0, "cccccccc-0000-0000-0000-000000000003", "{}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resources := ""
+	for i, name := range []string{"net1", "eth0"} {
+		id := fmt.Sprintf("bbbbbbbb-0000-0000-0000-00000000000%d", i)
+		if _, err := b.client.CreateNetworkObject(t.Context(), hcsemu.Endpoint, net, hcsemu.GUID(id), `{"Name":"`+name+`"}`); err != nil {
+			t.Fatal(err)
+		}
+		resources += `,{"Type":"Endpoint","Data":{"Id":"` + id + `"}}`
+	}
+	if _, err := b.client.CreateNetworkObject(t.Context(), hcsemu.Namespace, 0, ns, `{"Resources":[`+resources[1:]+`]}`); err != nil {
+		t.Fatal(err)
+	}
+	b.cfg.Namespace = network.New(netdriver.New(b.client)).Namespace
+	u := b.boot()
+	agent := b.machines.Agents()[0]
+	var seen []string
+	refuse := 0
+	agent.SetFault(func(p gcs.Procedure, body []byte) (any, bool) {
+		if p != gcs.ProcModifySettings {
+			return nil, false
+		}
+		seen = append(seen, string(body))
+		if len(seen) == refuse {
+			return gcstest.Fail(0x80004005, "no"), false
+		}
+		return nil, false
+	})
+	before := b.emulator.Ledger().Leaks().String()
+	unchanged := func(when string) {
+		t.Helper()
+		if left := agent.Left(); len(left) != 0 {
+			t.Errorf("%s: left in the guest: %v", when, left)
+		}
+		if diff := cmp.Diff(before, b.emulator.Ledger().Leaks().String()); diff != "" {
+			t.Errorf("%s (-before +after):\n%s", when, diff)
+		}
+	}
+	for refuse = 1; refuse <= 5; refuse++ { // namespace, then PreAdd and Add of two adapters
+		seen = nil
+		if _, err := u.Connect(t.Context(), ns); err == nil || !strings.Contains(err.Error(), "connect utility VM pod@vm") {
+			t.Errorf("guest's request %d refused: %v", refuse, err)
+		}
+		unchanged(fmt.Sprintf("guest's request %d refused", refuse))
+	}
+	seen, refuse = nil, 0
+	release, err := u.Connect(t.Context(), ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := agent.Left(); len(left) != 3 || len(seen) != 5 || !strings.Contains(seen[1], "eth0") || !strings.Contains(seen[3], "net1") {
+		t.Errorf("the guest has %v of requests\n%s", left, strings.Join(seen, "\n"))
+	}
+	if err := release(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := release(t.Context()); err != nil {
+		t.Errorf("released again: %v", err)
+	}
+	unchanged("released")
+	if err := u.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := u.Connect(t.Context(), ns); err == nil {
+		t.Error("connected a machine that has ended")
+	}
+}
+
+// What cannot be connected says why.
+func TestConnectRefused(t *testing.T) {
+	b := newBench(t)
+	u := b.boot()
+	if _, err := u.Connect(t.Context(), "n1"); !fault.Is(err, fault.Unimplemented) {
+		t.Errorf("without a network service: %v", err)
+	}
+	u.Close()
+	b.cfg.Namespace = network.New(netdriver.New(b.client)).Namespace
+	u = b.boot()
+	if _, err := u.Connect(t.Context(), "n1"); !fault.Is(err, fault.NotFound) {
+		t.Errorf("namespace that is not there: %v", err)
+	}
+	release, err := u.AddNamespace(t.Context(), "n1", []byte(`{"ID":"n1"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.machines.Crash()
+	<-u.Done()
+	if err := release(t.Context()); err != nil {
+		t.Errorf("released after the machine crashed: %v", err)
+	}
+	u.Close()
+	b.clean()
 }
