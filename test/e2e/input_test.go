@@ -152,6 +152,7 @@ func TestRequestsRefused(t *testing.T) {
 	c.run("wrong1", "ping", "-t", "localhost")
 	ctx, cancel := c.within(time.Minute)
 	defer cancel()
+	const sigUSR1 = syscall.Signal(10) // Linux's number: Windows has no such name
 	kill := func(id, exec string, signal syscall.Signal) error {
 		_, err := c.tasks.Kill(ctx, &tasksapi.KillRequest{ContainerID: id, ExecID: exec, Signal: uint32(signal)})
 		return err
@@ -172,7 +173,7 @@ func TestRequestsRefused(t *testing.T) {
 		says(t, err, words...)
 	}
 
-	refused("a signal that Windows has not", kill("wrong1", "", syscall.SIGUSR1), codes.InvalidArgument, "allowed are")
+	refused("a signal that Windows has not", kill("wrong1", "", sigUSR1), codes.InvalidArgument, "allowed are")
 	refused("a kill of an exec that is not there", kill("wrong1", "e9", syscall.SIGKILL), codes.NotFound, "e9")
 	_, err := c.tasks.Start(ctx, &tasksapi.StartRequest{ContainerID: "wrong1"})
 	refused("a second start", err, codes.FailedPrecondition, "running")
