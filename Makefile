@@ -41,7 +41,7 @@ unit: ## Unit tests on Linux with the race detector, and the coverage floor
 
 .PHONY: e2e
 e2e: ## The real containerd.exe, Microsoft's shim and ours in the lab
-	ISOL_LAB=required $(GO) test -count=1 -p 1 -timeout 20m ./test/e2e/... ./test/lab/... ./test/hcsemu/... ./test/bench/...
+	ISOL_LAB=required $(GO) test -count=1 -p 1 -timeout 20m ./test/e2e/... ./test/lab/... ./test/hcsemu/... ./test/bench/... ./test/leaks/...
 
 .PHONY: bench
 bench: setup ## Measure the shim in the lab: size, memory, latencies, throughput
