@@ -18,7 +18,7 @@ import (
 // matter, since the shim is killed somewhere in it.
 func wholeLife(l *lab) {
 	ctx := l.Context()
-	if l.pod.Create(ctx, l.request("c1", "ping -t localhost")) != nil {
+	if l.pod.Create(ctx, l.withEndpoints(l.request("c1", "ping -t localhost"))) != nil {
 		return
 	}
 	_, _ = l.pod.Start(ctx, "c1", "")
@@ -81,6 +81,7 @@ func (l *lab) killAt(n int, when hcsemu.When) {
 	calls := l.functions()
 	l.shim(2)
 	l.recover()
+	l.cni.remove()
 	if left := l.emu.Ledger().Leaks(); len(left) > 0 {
 		l.Errorf("killed %s call %d (%s), left:\n%s\njournal:\n%s", when, n, calls[min(n, len(calls))-1], left, atDeath)
 	}

@@ -13,9 +13,11 @@ import (
 
 	"github.com/isolrun/isol/internal/isolation"
 	"github.com/isolrun/isol/internal/layers"
+	"github.com/isolrun/isol/internal/network"
 	"github.com/isolrun/isol/internal/oci"
 	"github.com/isolrun/isol/test/hcsemu"
 	"github.com/isolrun/isol/test/hcsemu/layerdriver"
+	"github.com/isolrun/isol/test/hcsemu/netdriver"
 )
 
 // lab is a pod on an emulated machine.
@@ -29,6 +31,7 @@ type lab struct {
 	bundle string
 	extra  func(*Config)
 	killed func() // called when a fault kills the shim
+	cni    *cni   // nil: no networks
 }
 
 // scratch is the writable layer of the tests' containers.
@@ -60,8 +63,11 @@ func (l *lab) shim(pid uint32) {
 	cfg := Config{
 		Owner: "containerd-shim-isol-v1.exe", HostBuild: 20348, Host: hcsemu.HostOn(l.client),
 		Layers: layers.NewStore(layerdriver.New(l.client)), Stdio: l.stdio, Events: l.events, Origin: "LAB",
+		Networks: network.New(netdriver.New(l.client)),
 	}
-	l.extra(&cfg)
+	if l.extra != nil {
+		l.extra(&cfg)
+	}
 	p, err := New(cfg)
 	if err != nil {
 		l.Fatal(err)
@@ -153,6 +159,7 @@ func (l *lab) end() {
 // nothingLeft checks that the machine has everything back.
 func (l *lab) nothingLeft() {
 	l.Helper()
+	l.cni.remove()
 	if left := l.emu.Ledger().Leaks(); len(left) > 0 {
 		l.Errorf("left behind:\n%s", left)
 	}

@@ -16,10 +16,12 @@ import (
 	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/isolation"
 	"github.com/isolrun/isol/internal/layers"
+	"github.com/isolrun/isol/internal/network"
 	"github.com/isolrun/isol/internal/uvm"
 	"github.com/isolrun/isol/test/hcsemu"
 	"github.com/isolrun/isol/test/hcsemu/guest"
 	"github.com/isolrun/isol/test/hcsemu/layerdriver"
+	"github.com/isolrun/isol/test/hcsemu/netdriver"
 )
 
 // vmLab is a lab with a hypervisor, whose guests live in this process.
@@ -43,6 +45,7 @@ func (b bootVMs) Boot(ctx context.Context, plan *isolation.UVM, l layers.Layers)
 			g, err := b.client.NameToGUID(context.Background(), name)
 			return fmt.Sprint(g), err
 		},
+		Namespace: network.New(netdriver.New(b.client)).Namespace,
 		Deadlines: uvm.Deadlines{Connect: 5 * time.Second, Reason: 200 * time.Millisecond},
 	})
 	if err != nil {
@@ -68,7 +71,7 @@ func newVMLab(t *testing.T, options ...func(*Config)) *vmLab {
 	cfg := Config{
 		Owner: "containerd-shim-isol-v1.exe", HostBuild: 20348, Host: host, Origin: "LAB",
 		Layers: layers.NewStore(layerdriver.New(l.client)), Stdio: l.stdio, Events: l.events,
-		VMs: bootVMs{host, l.client, l.machines},
+		VMs: bootVMs{host, l.client, l.machines}, Networks: network.New(netdriver.New(l.client)),
 	}
 	for _, o := range options {
 		o(&cfg)
@@ -286,7 +289,6 @@ func TestCreateInVMFails(t *testing.T) {
 			r.Plan.Container.Mounts = []isolation.Mount{{Source: filepath.Join(l.root, "nowhere"), Destination: `C:\x`, Mechanism: isolation.MechanismVSMB}}
 		}, fault.NotFound, "nowhere"},
 		{"device", func(l *vmLab, r *CreateTask) { r.Plan.Container.Devices = []isolation.Device{{IDType: "gpu"}} }, fault.Unimplemented, "devices"},
-		{"network", func(l *vmLab, r *CreateTask) { r.Plan.Container.Network.NamespaceID = "x" }, fault.Unimplemented, "network"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			l := newVMLab(t)
@@ -314,6 +316,19 @@ func (l *vmLab) refuseInGuest(proc gcs.Procedure, hresult uint32) {
 		}
 		return &gcs.ResponseBase{Result: int32(hresult)}, false
 	}
+}
+
+// A workload whose sandbox does not run (yet) must not get a VM of its own: its
+// plan has none, and a pod has one kernel.
+func TestWorkloadNeedsItsVM(t *testing.T) {
+	l := newVMLab(t)
+	l.must(l.pod.Create(l.Context(), l.isolated("pod", isolation.RoleSandbox, "")))
+	req := l.isolated("web", isolation.RoleWorkload, "ping -t localhost")
+	if k, err := l.pod.kernelFor(&req); !fault.Is(err, fault.FailedPrecondition) || !strings.Contains(err.Error(), "start the sandbox") {
+		t.Errorf("kernel %v, error %v", k, err)
+	}
+	l.start("pod", "")
+	l.endPod()
 }
 
 // Mounts cross into the VM, and back out when the container ends.
