@@ -53,7 +53,12 @@ func (p *Pod) kernelFor(req *CreateTask) (kernel, error) {
 	case req.Plan.Mode == isolation.ModeProcess:
 		return &hostKernel{cfg: &p.cfg, log: p.log}, nil
 	case req.Plan.Mode == isolation.ModeHyperV && p.cfg.VMs != nil:
-		return &vmKernel{cfg: &p.cfg, log: p.log, vm: p.sandboxVM()}, nil
+		vm := p.sandboxVM()
+		if vm == nil && req.Plan.Role == isolation.RoleWorkload {
+			return nil, &fault.Error{Kind: fault.FailedPrecondition, Op: "create task", Subject: req.ID,
+				Detail: "its sandbox " + req.Plan.SandboxID + " does not run", Hint: "create and start the sandbox first"}
+		}
+		return &vmKernel{cfg: &p.cfg, log: p.log, vm: vm}, nil
 	case req.Plan.Mode == isolation.ModeHyperV:
 		what = "Hyper-V isolation"
 	case req.Plan.Mode == isolation.ModeHostProcess:
@@ -71,7 +76,7 @@ func (p *Pod) sandboxVM() VM {
 	sandbox := p.sandboxLocked()
 	p.mu.Unlock()
 	if sandbox == nil || sandbox.init.current() != stateRunning {
-		return nil // admit refuses the workload
+		return nil
 	}
 	return sandbox.container.vm
 }
