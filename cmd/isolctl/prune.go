@@ -122,6 +122,9 @@ func (m machine) pruneOne(ctx context.Context, b bundle, p *pruned, undo func() 
 	if content.Header.ID != b.ID {
 		return true, fmt.Errorf("refused: the journal is of task %q, which is not this bundle's", content.Header.ID)
 	}
+	if o := content.Header.Origin; o != "" && m.origin != "" && o != m.origin {
+		return true, fmt.Errorf("refused: the journal was written on %q, and this is %q", o, m.origin)
+	}
 	runs, err := m.shimRuns(ctx, b)
 	if err != nil {
 		return true, fmt.Errorf("left alone, since its shim may run: %w", err)
@@ -135,6 +138,9 @@ func (m machine) pruneOne(ctx context.Context, b bundle, p *pruned, undo func() 
 		return true, nil
 	case undo == nil:
 		p.Verdict = verdictWould
+		if len(content.Damaged) > 0 {
+			p.Error = fmt.Sprintf("lines %v of the journal are damaged: what they named is not known", content.Damaged)
+		}
 		return true, nil
 	}
 	u, err := undo()

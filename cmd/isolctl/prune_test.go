@@ -43,6 +43,7 @@ func newNode(t *testing.T) *fakeNode {
 
 func (n *fakeNode) machine() machine {
 	return machine{
+		origin: "NODE7",
 		dial: func(_ context.Context, address string) (net.Conn, error) {
 			err, served := n.served[address]
 			if !served {
@@ -203,6 +204,25 @@ func TestPruneKeeps(t *testing.T) {
 		"journal that cannot be read": {func(t *testing.T, n *fakeNode) {
 			must(t, os.WriteFile(filepath.Join(n.task(t, "a", "a"), journal.FileName), []byte("hello\nworld\n"), 0o600))
 		}, "read journal", nil},
+		"journal of another machine": {func(t *testing.T, n *fakeNode) {
+			path := filepath.Join(n.task(t, "a", "a"), journal.FileName)
+			must(t, os.Remove(path))
+			j, err := journal.Create(path, journal.Header{ID: "a", Origin: "NODE8"})
+			must(t, err)
+			_, err = j.Acquire(journal.Record{Kind: journal.KindComputeSystem, Name: "a"})
+			must(t, err)
+			must(t, j.Close())
+		}, `refused: the journal was written on "NODE8"`, nil},
+		"damaged line": {func(t *testing.T, n *fakeNode) {
+			path := filepath.Join(n.task(t, "a", "a"), journal.FileName)
+			text, err := os.ReadFile(path)
+			must(t, err)
+			must(t, os.WriteFile(path, bytes.Replace(text, []byte(`"seq":1`), []byte(`"seq":7`), 1), 0o600))
+			n.system("a", shim.Owner)
+			if out, err := n.ctl(pruneCommand, "--dry-run"); err != nil || !strings.Contains(out, "lines [2] of the journal are damaged") {
+				t.Errorf("dry run: %v: %s", err, out)
+			}
+		}, "damaged", []string{"a"}},
 		"shim that may run": {func(t *testing.T, n *fakeNode) {
 			n.task(t, "a", "a")
 			n.served[address("a")] = context.DeadlineExceeded
