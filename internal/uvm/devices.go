@@ -120,8 +120,9 @@ func (u *UVM) Attach(ctx context.Context, disk schema.Attachment) (string, Relea
 	if err != nil {
 		return "", nothing, fault.Wrap(err, "attach", disk.Path)
 	}
+	unmounted := false
 	release := func(ctx context.Context) error {
-		return u.released(u.disks.release(key, func(lun int) error { return u.removeDisk(ctx, disk.Path, lun) }))
+		return u.released(u.disks.release(key, func(lun int) error { return u.removeDisk(ctx, disk.Path, lun, &unmounted) }))
 	}
 	return guestMount(lun), release, nil
 }
@@ -154,9 +155,14 @@ func diskModification(do gcs.RequestType, lun int) *gcs.Modification {
 	}
 }
 
-func (u *UVM) removeDisk(ctx context.Context, path string, lun int) error {
-	if err := u.guest.Modify(ctx, diskModification(gcs.RequestRemove, lun)); err != nil {
-		return err
+// removeDisk unmounts and detaches. unmounted remembers the first step for a
+// second try: a guest refuses to unmount what is not mounted.
+func (u *UVM) removeDisk(ctx context.Context, path string, lun int, unmounted *bool) error {
+	if !*unmounted {
+		if err := u.guest.Modify(ctx, diskModification(gcs.RequestRemove, lun)); err != nil {
+			return err
+		}
+		*unmounted = true
 	}
 	return u.detach(ctx, path, lun)
 }

@@ -36,9 +36,13 @@ func (u *UVM) Mount(ctx context.Context, l layers.Layers) (layers.Mounted, Relea
 	if err := u.combine(ctx, gcs.RequestAdd, root, mounted); err != nil {
 		return layers.Mounted{}, nothing, errors.Join(fault.Wrap(err, "combine layers", l.Scratch), u.undo(detach))
 	}
+	separated := false
 	release := func(ctx context.Context) error {
-		if err := u.released(u.combine(ctx, gcs.RequestRemove, root, nil)); err != nil {
-			return fault.Wrap(err, "separate layers", l.Scratch)
+		if !separated { // a release whose second step failed is called again
+			if err := u.released(u.combine(ctx, gcs.RequestRemove, root, nil)); err != nil {
+				return fault.Wrap(err, "separate layers", l.Scratch)
+			}
+			separated = true
 		}
 		return detach(ctx)
 	}
