@@ -11,7 +11,8 @@ import (
 	"github.com/isolrun/isol/internal/journal"
 )
 
-// kernel is where containers run: the host's kernel, or later a utility VM's.
+// kernel is where containers run: the host's (kernel_host.go) or a utility VM's
+// (kernel_vm.go).
 // It knows how to give a container its root file system and how to create it.
 type kernel interface {
 	// create makes the container of req. What it acquires it writes to j

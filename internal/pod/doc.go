@@ -4,7 +4,7 @@
 // It takes structs of its own, never a request of the wire, so that the Task
 // and the Sandbox API share it, and it knows containers only as [hcs.Compute]:
 // whether one is a system of the host or lives in a utility VM is the business
-// of the kernel (kernel.go) that the plan asks for.
+// of the kernel (container.go) that the plan asks for.
 //
 // # States
 //
