@@ -11,23 +11,55 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "rewrite the outputs in docs/isolation.md and the golden files")
+var update = flag.Bool("update", false, "rewrite the outputs in the pages of docs and the golden files")
 
 const command = "$ go run ./cmd/isolctl "
 
-// Every command that docs/isolation.md shows gives the output that stands below
-// it: else the page explains rules that isol does not follow.
+// pages show commands of isolctl, at least so many.
+var pages = []struct {
+	path     string
+	commands int
+}{
+	{"docs/isolation.md", 20},
+	{"docs/kubernetes.md", 8},
+	{"docs/nerdctl.md", 8},
+}
+
+// Every command that a page shows gives the output that stands below it: else
+// the page explains rules that isol does not follow.
 func TestDocumentedCommands(t *testing.T) {
 	t.Chdir("../..")
-	const page = "docs/isolation.md"
-	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
+	for _, page := range pages {
+		t.Run(page.path, func(t *testing.T) {
+			text, err := os.ReadFile(page.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, ran := replay(t, string(text))
+			if ran < page.commands {
+				t.Errorf("%s shows only %d commands", page.path, ran)
+			}
+			if *update {
+				if err := os.WriteFile(page.path, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(string(text), got); diff != "" {
+				t.Errorf("%s (-stands there +is printed; run with -update):\n%s", page.path, diff)
+			}
+		})
 	}
+}
+
+// replay runs the commands of a page and returns it with what they print, and
+// how many there were.
+func replay(t *testing.T, text string) (string, int) {
+	t.Helper()
 	var out []string
 	ran := 0
 	inBlock, skip := false, false
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
 		switch {
 		case line == "```console":
@@ -45,19 +77,7 @@ func TestDocumentedCommands(t *testing.T) {
 		}
 		out = append(out, line)
 	}
-	if ran < 20 {
-		t.Errorf("%s shows only %d commands", page, ran)
-	}
-	got := strings.Join(out, "\n") + "\n"
-	if *update {
-		if err := os.WriteFile(page, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(string(text), got); diff != "" {
-		t.Errorf("%s (-stands there +is printed; run with -update):\n%s", page, diff)
-	}
+	return strings.Join(out, "\n") + "\n", ran
 }
 
 // shell runs one command line of the page and returns the lines it prints. With
