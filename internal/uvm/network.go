@@ -97,8 +97,9 @@ func (u *UVM) AddAdapter(ctx context.Context, a Adapter) (Release, error) {
 	if _, err := u.nics.acquire(ctx, a.ID, func(int) error { return u.plug(ctx, a) }); err != nil {
 		return nothing, fault.Wrap(err, "add network adapter", a.EndpointID)
 	}
+	down := false
 	return func(ctx context.Context) error {
-		return u.released(u.nics.release(a.ID, func(int) error { return u.unplug(ctx, a) }))
+		return u.released(u.nics.release(a.ID, func(int) error { return u.unplug(ctx, a, &down) }))
 	}, nil
 }
 
@@ -115,9 +116,14 @@ func (u *UVM) plug(ctx context.Context, a Adapter) error {
 	return nil
 }
 
-func (u *UVM) unplug(ctx context.Context, a Adapter) error {
-	if err := u.guest.Modify(ctx, adapterModification(gcs.RequestRemove, gcs.RequestRemove, a)); err != nil {
-		return err
+// unplug takes the adapter from the guest, then from the host. down remembers
+// the first step for a second try: a guest refuses to remove what it has not.
+func (u *UVM) unplug(ctx context.Context, a Adapter, down *bool) error {
+	if !*down {
+		if err := u.guest.Modify(ctx, adapterModification(gcs.RequestRemove, gcs.RequestRemove, a)); err != nil {
+			return err
+		}
+		*down = true
 	}
 	return u.modify(ctx, adapterRequest(schema.RequestRemove, a))
 }

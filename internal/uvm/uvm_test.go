@@ -600,11 +600,16 @@ func TestConnect(t *testing.T) {
 	if left := agent.Left(); len(left) != 3 || len(seen) != 5 || !strings.Contains(seen[1], "eth0") || !strings.Contains(seen[3], "net1") {
 		t.Errorf("the guest has %v of requests\n%s", left, strings.Join(seen, "\n"))
 	}
-	if err := release(t.Context()); err != nil {
-		t.Error(err)
+	if err := b.emulator.AddFaults(hcsemu.Fault{Function: "HcsModifyComputeSystem", Action: hcsemu.ActionFail, Code: "0x80370105"}); err != nil {
+		t.Fatal(err)
 	}
-	if err := release(t.Context()); err != nil {
-		t.Errorf("released again: %v", err)
+	if err := release(t.Context()); !errors.Is(err, hcs.ErrInvalidState) {
+		t.Errorf("an adapter that the host keeps: %v", err)
+	}
+	for range 2 { // the first takes away what was left
+		if err := release(t.Context()); err != nil {
+			t.Errorf("released again: %v", err)
+		}
 	}
 	unchanged("released")
 	if err := u.Close(); err != nil {
