@@ -29,7 +29,8 @@ if (-not $ConfigFile) { $ConfigFile = Join-Path $ContainerdDir 'config.toml' }
 function Install-Program([string] $from) {
     $to = Join-Path $bin (Split-Path $from -Leaf)
     if ((Test-Path $to) -and (Get-FileHash $to).Hash -eq (Get-FileHash $from).Hash) { Write-Host "current: $to"; return }
-    # copied first, so that the name is missing for two renames only
+    if (-not $PSCmdlet.ShouldProcess($to, 'install')) { return }
+    # copied first, so that the name is missing for no longer than a rename
     Copy-Item $from "$to.new" -Force
     if (Test-Path $to) {
         # a running shim holds its image file open, but the file may be renamed
@@ -72,8 +73,7 @@ if ((Test-Path $dropin) -and (Get-Content $dropin -Raw).Trim() -eq $entry.Trim()
     Write-Host "written: $dropin"
 }
 
-if (-not (Test-Path $ConfigFile)) { Set-Content -Path $ConfigFile -Value "version = 3" -Encoding ascii }
-$config = Get-Content $ConfigFile -Raw -Encoding UTF8
+$config = if (Test-Path $ConfigFile) { Get-Content $ConfigFile -Raw -Encoding UTF8 } else { "version = 3`r`n" }
 $path = $dropin.Replace('\', '\\')
 if ($config -notmatch [regex]::Escape($path)) {
     # a list on one line takes one more; other forms are for a person
@@ -89,12 +89,15 @@ if ($config -notmatch [regex]::Escape($path)) {
         $config = $config -replace '(?m)^(version\s*=\s*\d+[^\r\n]*)', "`$1`r`nimports = [`"$path`"]"
         if ($config -notmatch [regex]::Escape($path)) { throw "$ConfigFile has no version line: put 'version = 3' at its top and run this again" }
     }
-    [IO.File]::WriteAllText($ConfigFile, $config, [Text.UTF8Encoding]::new($false)) # TOML is UTF-8, and containerd takes no byte order mark
-    Write-Host "imports: $dropin in $ConfigFile"
+    if ($PSCmdlet.ShouldProcess($ConfigFile, "import $dropin")) {
+        [IO.File]::WriteAllText($ConfigFile, $config, [Text.UTF8Encoding]::new($false)) # TOML is UTF-8; Set-Content of Windows PowerShell adds a byte order mark
+        Write-Host "imports: $dropin in $ConfigFile"
+    }
 } else {
     Write-Host "current: $ConfigFile"
 }
 
+if ($WhatIfPreference) { return }
 # by the clock and not by what this run wrote: a run that was cut off before the restart must not make the next one forget it
 $written = (Get-Item $dropin, $ConfigFile | Sort-Object LastWriteTime | Select-Object -Last 1).LastWriteTime
 $service = Get-Service containerd -ErrorAction SilentlyContinue
