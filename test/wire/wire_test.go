@@ -13,6 +13,7 @@ import (
 	_ "github.com/Microsoft/hcsshim/cmd/containerd-shim-runhcs-v1/stats"
 	_ "github.com/containerd/containerd/api/events"
 	taskv2 "github.com/containerd/containerd/api/runtime/task/v2"
+	_ "github.com/containerd/containerd/api/services/ttrpc/events/v1"
 	_ "github.com/containerd/containerd/api/types/runtimeoptions/v1"
 	"github.com/containerd/typeurl/v2"
 	"github.com/google/go-cmp/cmp"

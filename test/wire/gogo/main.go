@@ -24,6 +24,7 @@ import (
 	_ "github.com/Microsoft/hcsshim/cmd/containerd-shim-runhcs-v1/options"
 	_ "github.com/Microsoft/hcsshim/cmd/containerd-shim-runhcs-v1/stats"
 	_ "github.com/containerd/containerd/api/events"
+	_ "github.com/containerd/containerd/api/services/ttrpc/events/v1"
 	_ "github.com/containerd/containerd/pkg/runtimeoptions/v1"
 	_ "github.com/containerd/containerd/runtime/v2/task"
 )
