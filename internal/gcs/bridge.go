@@ -40,7 +40,8 @@ type bridge struct {
 
 	mu     sync.Mutex
 	nextID int64
-	calls  map[int64]*call // nil once dead; a nil call is one that was given up
+	calls  map[int64]*call             // nil once dead; a nil call is one that was given up
+	late   map[int64]func(body []byte) // what to do with the response to a call that was given up
 	err    error
 }
 
@@ -51,6 +52,7 @@ func newBridge(conn io.ReadWriteCloser, log *slog.Logger, notify func(ContainerN
 		out:   make(chan []byte),
 		dead:  make(chan struct{}),
 		calls: map[int64]*call{},
+		late:  map[int64]func([]byte){},
 	}
 	go b.write()
 	go b.read()
@@ -92,6 +94,9 @@ func (b *bridge) reason() error {
 // send issues a request and returns at once, with the error if the bridge is
 // dead or req cannot be encoded. then, if not nil, learns the outcome.
 func (b *bridge) send(ctx context.Context, proc Procedure, req any, resp response, then func(error)) (int64, *call, error) {
+	if ctx.Err() != nil {
+		return 0, nil, contextError(ctx)
+	}
 	body, err := json.Marshal(req)
 	if err != nil {
 		return 0, nil, fmt.Errorf("%w: %w", hcs.ErrInvalidDocument, err)
@@ -123,8 +128,10 @@ func (b *bridge) send(ctx context.Context, proc Procedure, req any, resp respons
 	}
 }
 
-// call issues a request and waits for its response or the end of ctx.
-func (b *bridge) call(ctx context.Context, proc Procedure, req any, resp response) error {
+// call issues a request and waits for its response or the end of ctx. late, if
+// not nil, gets a response that comes after that, on a goroutine of its own:
+// it undoes what the guest has done for nobody.
+func (b *bridge) call(ctx context.Context, proc Procedure, req any, resp response, late func(body []byte)) error {
 	id, c, err := b.send(ctx, proc, req, resp, nil)
 	if err != nil {
 		return err
@@ -133,7 +140,7 @@ func (b *bridge) call(ctx context.Context, proc Procedure, req any, resp respons
 	case <-c.done:
 		return c.err
 	case <-ctx.Done():
-		if b.giveUp(id) {
+		if b.giveUp(id, late) {
 			return contextError(ctx)
 		}
 		<-c.done // the response came in the same moment
@@ -150,15 +157,18 @@ func contextError(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// giveUp keeps the id of a call reserved and drops its response when it comes.
-// It reports false if the response has come.
-func (b *bridge) giveUp(id int64) bool {
+// giveUp keeps the id of a call reserved, until its response comes and goes to
+// late. It reports false if the response has come.
+func (b *bridge) giveUp(id int64, late func([]byte)) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if c := b.calls[id]; c == nil {
 		return false
 	}
 	b.calls[id] = nil
+	if late != nil {
+		b.late[id] = late
+	}
 	return true
 }
 
@@ -221,13 +231,18 @@ func (b *bridge) receive(f Frame) {
 func (b *bridge) receiveResponse(f Frame) {
 	b.mu.Lock()
 	c, known := b.calls[f.ID]
+	late := b.late[f.ID]
 	delete(b.calls, f.ID)
+	delete(b.late, f.ID)
 	b.mu.Unlock()
 	switch {
 	case !known:
 		b.log.Warn("guest answered a call that was never made, dropped", "id", f.ID, "type", uint32(f.Type))
 	case c == nil:
-		b.log.Debug("guest answered a call that was given up, dropped", "id", f.ID, "procedure", f.Type.Procedure())
+		b.log.Debug("guest answered a call that was given up", "id", f.ID, "procedure", f.Type.Procedure())
+		if late != nil {
+			go late(f.Body)
+		}
 	case f.Type != c.proc.Response():
 		c.finish(fmt.Errorf("%w: the guest answered %v with %v", hcs.ErrUnknown, c.proc, f.Type.Procedure()))
 	default:

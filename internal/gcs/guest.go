@@ -2,6 +2,7 @@ package gcs
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -146,11 +147,21 @@ func (g *Guest) Create(ctx context.Context, id string, doc any) (hcs.Compute, er
 		return nil, err
 	}
 	req := CreateRequest{RequestBase: RequestBase{ContainerID: id}, ContainerConfig: Embedded{doc}}
-	if err := g.call(ctx, ProcCreate, id, &req, &ResponseBase{}); err != nil {
+	err := g.callOrUndo(ctx, ProcCreate, id, &req, &ResponseBase{}, func([]byte) {
+		g.attempt(ProcShutdownForced, id, &RequestBase{ContainerID: id})
+	})
+	if err != nil {
 		g.unregister(c)
 		return nil, err
 	}
 	return c, nil
+}
+
+// attempt makes a call that nobody waits for.
+func (g *Guest) attempt(proc Procedure, id string, req any) {
+	if err := g.call(context.Background(), proc, id, req, &ResponseBase{}); err != nil {
+		g.cfg.Log.Warn("undo in the guest", "vm", g.cfg.VM, "container", id, "error", err)
+	}
 }
 
 func (g *Guest) register(c *container) error {
@@ -212,9 +223,25 @@ func (g *Guest) watch() {
 // call makes one call with the guest's own deadline and turns a failure of
 // either side into an hcs.Error.
 func (g *Guest) call(ctx context.Context, proc Procedure, id string, req any, resp response) error {
+	return g.callOrUndo(ctx, proc, id, req, resp, nil)
+}
+
+// callOrUndo is call for what the guest may do after nobody waits any more:
+// undo then gets the response, if it says that it was done.
+func (g *Guest) callOrUndo(ctx context.Context, proc Procedure, id string, req any, resp response, undo func(body []byte)) error {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.Timeout)
 	defer cancel()
-	if err := g.bridge.call(ctx, proc, req, resp); err != nil {
+	var late func([]byte)
+	if undo != nil {
+		late = func(body []byte) {
+			var r ResponseBase
+			if err := json.Unmarshal(body, &r); err == nil && r.Result >= 0 {
+				g.cfg.Log.Warn("the guest did something late, it is undone", "vm", g.cfg.VM, "container", id, "procedure", proc)
+				undo(body)
+			}
+		}
+	}
+	if err := g.bridge.call(ctx, proc, req, resp, late); err != nil {
 		return g.failed(proc, id, err)
 	}
 	return resultError(proc, g.subject(id), resp.base())

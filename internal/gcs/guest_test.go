@@ -408,6 +408,7 @@ func TestCallEndsThoughTheGuestHangs(t *testing.T) {
 		}
 		c.Close()
 		<-g.server.Done()
+		time.Sleep(5 * time.Minute) // for what the guest still does
 	})
 }
 
@@ -444,4 +445,55 @@ func TestStdioOfLinuxGuest(t *testing.T) {
 	if got := gcs.ServiceID(0x40000001); got != "40000001-facb-11e6-bd58-64006a7986d3" {
 		t.Errorf("service id %s", got)
 	}
+}
+
+// What a guest does after nobody waits for it is undone: a late container
+// would keep its layers in use, a late process would run unseen.
+func TestLateSuccessIsUndone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, conn := newGuest(t)
+		c, err := gcs.Connect(t.Context(), gcs.Config{VM: "pod@vm", Conn: conn, Stdio: g.sockets, Timeout: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		undone := map[gcs.Procedure]int{}
+		for _, p := range []gcs.Procedure{gcs.ProcShutdownForced, gcs.ProcSignalProcess} {
+			g.on(p, func(p gcs.Procedure, body []byte) any {
+				g.mu.Lock()
+				defer g.mu.Unlock()
+				undone[p]++
+				return &gcs.ResponseBase{}
+			})
+		}
+		slow := func(resp any) gcstest.Handler {
+			return func(gcs.Procedure, []byte) any { time.Sleep(90 * time.Second); return resp }
+		}
+		g.on(gcs.ProcCreate, slow(&gcs.ResponseBase{}))
+		g.on(gcs.ProcExecuteProcess, slow(&gcs.ExecuteResponse{ProcessID: 9}))
+		if _, err := c.Create(t.Context(), "web", map[string]any{}); !errors.Is(err, hcs.ErrTimeout) {
+			t.Errorf("create: %v", err)
+		}
+		if _, err := c.CreateProcess(t.Context(), &schema.ProcessParameters{}); !errors.Is(err, hcs.ErrTimeout) {
+			t.Errorf("process: %v", err)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		g.mu.Lock()
+		if undone[gcs.ProcShutdownForced] != 1 || undone[gcs.ProcSignalProcess] != 1 {
+			t.Errorf("undone %v, want one container and one process", undone)
+		}
+		g.mu.Unlock()
+		g.on(gcs.ProcCreate, slow(gcstest.Fail(0x80004005, "late refusal")))
+		c.Create(t.Context(), "web", map[string]any{})
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		g.mu.Lock()
+		if undone[gcs.ProcShutdownForced] != 1 {
+			t.Error("a late refusal was undone")
+		}
+		g.mu.Unlock()
+		c.Close()
+		<-g.server.Done()
+		time.Sleep(5 * time.Minute) // for what the guest still does
+	})
 }

@@ -2,6 +2,7 @@ package gcs
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +45,13 @@ func (g *Guest) execute(ctx context.Context, id string, params *schema.ProcessPa
 		return nil, g.failed(ProcExecuteProcess, id, err)
 	}
 	var resp ExecuteResponse
-	if err := g.call(ctx, ProcExecuteProcess, id, &req, &resp); err != nil {
+	err = g.callOrUndo(ctx, ProcExecuteProcess, id, &req, &resp, func(body []byte) {
+		var late ExecuteResponse
+		if json.Unmarshal(body, &late) == nil {
+			g.attempt(ProcSignalProcess, id, &SignalRequest{p.base(), late.ProcessID, nil})
+		}
+	})
+	if err != nil {
 		return nil, err
 	}
 	p.pid = resp.ProcessID

@@ -44,7 +44,7 @@
 // # Failure rules
 //
 // Create and Start are transactions: when one fails, the compute system is
-// terminated and closed, layers and streams are released, the journal is
+// terminated and closed, layers, network and streams are released, the journal is
 // struck, and the error names the step. Each call below has a deadline of its
 // own ([Deadlines]); teardown runs on those alone, never on the caller's
 // context, and escalates: shutdown, terminate, close. What could not be

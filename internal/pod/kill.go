@@ -172,19 +172,19 @@ func (p *process) ended() error {
 func (p *process) deliver(ctx context.Context, h hcs.Process, sig schema.Signal) error {
 	t := p.task
 	t.mu.Lock()
-	outcome := p.delivering[sig]
-	if outcome == nil {
-		outcome = make(chan error, 1)
-		p.delivering[sig] = outcome
-		go p.send(h, sig, outcome)
+	d := p.delivering[sig]
+	if d == nil {
+		d = &delivery{done: make(chan struct{})}
+		p.delivering[sig] = d
+		go p.send(h, sig, d)
 	}
 	t.mu.Unlock()
 
 	timer := time.NewTimer(t.cfg.Deadlines.SignalAnswer)
 	defer timer.Stop()
 	select {
-	case err := <-outcome:
-		return err
+	case <-d.done:
+		return d.err
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
@@ -192,8 +192,14 @@ func (p *process) deliver(ctx context.Context, h hcs.Process, sig schema.Signal)
 	}
 }
 
-// send delivers and says the outcome to the first who asks for it.
-func (p *process) send(h hcs.Process, sig schema.Signal, outcome chan<- error) {
+// delivery is a signal on its way, for all who sent it.
+type delivery struct {
+	done chan struct{} // closed when err is set
+	err  error
+}
+
+// send delivers and says the outcome to all who ask for it.
+func (p *process) send(h hcs.Process, sig schema.Signal, d *delivery) {
 	ctx, cancel := bounded(p.task.cfg.Deadlines.Signal)
 	defer cancel()
 	delivered, err := h.Signal(ctx, sig)
@@ -209,8 +215,8 @@ func (p *process) send(h hcs.Process, sig schema.Signal, outcome chan<- error) {
 	p.task.mu.Lock()
 	delete(p.delivering, sig)
 	p.task.mu.Unlock()
-	outcome <- err
-	close(outcome)
+	d.err = err
+	close(d.done)
 }
 
 // endedError reports whether a call failed because its process or container

@@ -49,7 +49,7 @@ type process struct {
 	exit       Exit
 	size       *schema.ConsoleSize // asked for before the process ran
 	stop       context.CancelCauseFunc
-	delivering map[schema.Signal]chan error
+	delivering map[schema.Signal]*delivery
 }
 
 func newProcess(t *task, execID string, spec oci.Process, stdio StdioConfig) *process {
@@ -57,7 +57,7 @@ func newProcess(t *task, execID string, spec oci.Process, stdio StdioConfig) *pr
 		task: t, execID: execID, spec: spec, stdio: stdio,
 		killed: make(chan struct{}), vanished: make(chan struct{}), done: make(chan struct{}),
 		exit:       Exit{Status: UnknownExitStatus},
-		delivering: map[schema.Signal]chan error{},
+		delivering: map[schema.Signal]*delivery{},
 	}
 }
 

@@ -29,6 +29,7 @@ type boot struct {
 	cfg      Config
 	files    BootFiles
 	scratch  string
+	made     bool // the scratch is this boot's
 	system   hcs.System
 	sockets  gcs.Listener
 	listener net.Listener
@@ -110,8 +111,8 @@ func (b *boot) makeFiles(context.Context) (err error) {
 		return err
 	}
 	b.scratch = scratchPath(b.cfg.Layers.Scratch)
-	made, err := makeScratch(b.files.ScratchTemplate, b.scratch)
-	if made {
+	b.made, err = makeScratch(b.files.ScratchTemplate, b.scratch)
+	if b.made {
 		b.onUndo(func(context.Context) error { return removeScratch(b.scratch) })
 	}
 	return err

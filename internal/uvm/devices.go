@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/gcs"
@@ -28,14 +29,17 @@ type shareKey struct {
 	layer    bool
 }
 
+// fold makes one key of the spellings that Windows takes for one file.
+func fold(path string) string { return strings.ToLower(filepath.Clean(path)) }
+
 // ShareLayer shares a layer's folder and returns its path in the guest. The
 // guest maps its files into memory, and taking such a share away pulls them
 // from under whoever still has them open: so it stays until the VM ends, and
 // the next container with this layer finds it there (runhcs: uvm.removeVSMB).
 func (u *UVM) ShareLayer(ctx context.Context, folder string) (string, error) {
-	key := shareKey{path: filepath.Clean(folder), readOnly: true, layer: true}
+	key := shareKey{path: fold(folder), readOnly: true, layer: true}
 	n, err := u.shares.acquire(ctx, key, func(n int) error {
-		return u.addShare(ctx, schema.VirtualSMBShare{Name: shareName(n), Path: key.path, Options: doc.LayerShareOptions(u.cfg.Plan.NoDirectMap)})
+		return u.addShare(ctx, schema.VirtualSMBShare{Name: shareName(n), Path: filepath.Clean(folder), Options: doc.LayerShareOptions(u.cfg.Plan.NoDirectMap)})
 	})
 	if err != nil {
 		return "", fault.Wrap(err, "share layer", folder)
@@ -58,13 +62,14 @@ func (u *UVM) Share(ctx context.Context, path string, readOnly bool) (string, Re
 	if err != nil {
 		return "", nothing, &fault.Error{Kind: fault.NotFound, Op: "share", Subject: path, Err: err}
 	}
-	key := shareKey{path: filepath.Clean(path), readOnly: readOnly}
-	share := schema.VirtualSMBShare{Path: key.path, Options: doc.ShareOptions(readOnly, true)}
+	path = filepath.Clean(path)
+	key := shareKey{path: fold(path), readOnly: readOnly}
+	share := schema.VirtualSMBShare{Path: path, Options: doc.ShareOptions(readOnly, true)}
 	suffix := ""
 	if !info.IsDir() {
 		// The share is of the folder, and lets the guest see this file alone.
-		share.Path, suffix = filepath.Dir(key.path), `\`+filepath.Base(key.path)
-		share.AllowedFiles = []string{key.path}
+		share.Path, suffix = filepath.Dir(path), `\`+filepath.Base(path)
+		share.AllowedFiles = []string{path}
 		share.Options.RestrictFileAccess, share.Options.SingleFileMapping = true, true
 	}
 	n, err := u.shares.acquire(ctx, key, func(n int) error {
@@ -115,7 +120,7 @@ type diskKey struct {
 // Attach attaches a disk and mounts it in the guest, and returns the mount's
 // path. Errors: ResourceExhausted if all LUNs are in use.
 func (u *UVM) Attach(ctx context.Context, disk schema.Attachment) (string, Release, error) {
-	key := diskKey{filepath.Clean(disk.Path), disk.ReadOnly}
+	key := diskKey{fold(disk.Path), disk.ReadOnly}
 	lun, err := u.disks.acquire(ctx, key, func(lun int) error { return u.addDisk(ctx, disk, lun) })
 	if err != nil {
 		return "", nothing, fault.Wrap(err, "attach", disk.Path)

@@ -51,7 +51,8 @@ func FindBootFiles(parents []string) (BootFiles, error) {
 func scratchPath(folder string) string { return filepath.Join(folder, "vm", "sandbox.vhdx") }
 
 // makeScratch copies the template. It reports whether it made the file: one
-// that was there before is the client's.
+// that was there before is the client's. The copy gets its name when it is
+// whole: what a crash leaves half copied is never booted.
 func makeScratch(template, path string) (made bool, err error) {
 	if _, err := os.Stat(path); err == nil {
 		return false, nil
@@ -59,17 +60,33 @@ func makeScratch(template, path string) (made bool, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return false, &fault.Error{Kind: fault.Internal, Op: "make the utility VM's scratch", Err: err}
 	}
-	if err := copyFile(template, path); err != nil {
-		return true, &fault.Error{Kind: fault.Internal, Op: "copy the utility VM's scratch", Subject: path, Err: err}
+	part := path + ".part"
+	if err = removeFile(part); err == nil {
+		err = copyFile(template, part)
+	}
+	if err == nil {
+		err = os.Rename(part, path)
+	}
+	if err != nil {
+		err = errors.Join(err, removeScratch(part))
+		return false, &fault.Error{Kind: fault.Internal, Op: "copy the utility VM's scratch", Subject: path, Err: err}
 	}
 	return true, nil
 }
 
 func removeScratch(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := removeFile(path); err != nil {
 		return err
 	}
 	// The folder stays if the client keeps something in it.
 	_ = os.Remove(filepath.Dir(path))
+	return nil
+}
+
+// removeFile removes a file that need not be there.
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	return nil
 }

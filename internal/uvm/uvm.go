@@ -57,7 +57,9 @@ func newUVM(b *boot) *UVM {
 	u.left = []func(context.Context) error{
 		u.end,
 		func(ctx context.Context) error { return u.cfg.Host.RevokeVMAccess(ctx, u.ID(), u.scratch) },
-		func(context.Context) error { return removeScratch(u.scratch) },
+	}
+	if b.made {
+		u.left = append(u.left, func(context.Context) error { return removeScratch(u.scratch) })
 	}
 	go u.watch()
 	return u

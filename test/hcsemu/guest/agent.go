@@ -98,13 +98,13 @@ func (a *Agent) Close() {
 		silos = append(silos, c.silo)
 	}
 	a.mu.Unlock()
+	a.server.Close() // first: a machine that has ended reports no exits
 	for _, s := range silos {
 		if s != nil {
 			s.Terminate()
 			s.Close()
 		}
 	}
-	a.server.Close()
 }
 
 // Left lists what the host has added and not removed.
