@@ -31,6 +31,7 @@ import (
 	"github.com/isolrun/isol/internal/stdio"
 	"github.com/isolrun/isol/test/hcsemu"
 	"github.com/isolrun/isol/test/hcsemu/layerdriver"
+	"github.com/isolrun/isol/test/hcsemu/netdriver"
 )
 
 // The layers of the tests' containers.
@@ -87,9 +88,10 @@ func newLab(t *testing.T, opts ...labOption) *lab {
 			facts, _ := host.Preset("server2022")
 			return facts, nil
 		},
-		Image:  func([]string) (host.Image, error) { return host.Image{}, nil },
-		Pipes:  l.pipes,
-		System: launch.Native(),
+		Image:   func([]string) (host.Image, error) { return host.Image{}, nil },
+		Network: netdriver.New(client),
+		Pipes:   l.pipes,
+		System:  launch.Native(),
 	}
 	params := &bootapi.BootstrapParams{InstanceID: "c1", Namespace: "default", ContainerdTtrpcAddress: l.ctrd.address}
 	for _, o := range opts {

@@ -181,6 +181,16 @@ func TestCreateRefuses(t *testing.T) {
 		{"Hyper-V, until it is built", func(l *lab) {
 			l.spec("x", func(s *specs.Spec) { s.Windows.HyperV = &specs.WindowsHyperV{} })
 		}, nil, codes.Unimplemented, []string{"process isolation"}},
+		{"network namespace that is not there", func(l *lab) {
+			l.spec("x", func(s *specs.Spec) {
+				s.Windows.Network = &specs.WindowsNetwork{NetworkNamespace: "00000000-1111-2222-3333-444444444444"}
+			})
+		}, nil, codes.FailedPrecondition, []string{"00000000-1111-2222-3333-444444444444", "windows.network"}},
+		{"endpoint that is not there", func(l *lab) {
+			l.spec("x", func(s *specs.Spec) {
+				s.Windows.Network = &specs.WindowsNetwork{EndpointList: []string{"00000000-1111-2222-3333-555555555555"}}
+			})
+		}, nil, codes.FailedPrecondition, []string{"00000000-1111-2222-3333-555555555555"}},
 		{"workload without its sandbox", func(l *lab) {
 			l.spec("x", func(s *specs.Spec) {
 				s.Annotations = map[string]string{
