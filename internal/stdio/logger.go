@@ -55,10 +55,11 @@ func (s *Streams) connectLogger(ctx context.Context, sys System, p plan) error {
 	}
 	s.logger = l
 	for i := range l.conns {
+		if i == 1 && s.cfg.Terminal {
+			// A console has one output: the logger waits for the end of both.
+			return l.conns[i].Close()
+		}
 		s.outputs[i] = newOutput(outputNames[i], l.conns[i], s.log)
-	}
-	if s.cfg.Terminal {
-		s.outputs[1] = nil
 	}
 	return nil
 }

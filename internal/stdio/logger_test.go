@@ -67,6 +67,34 @@ func TestLoggerGetsBothOutputs(t *testing.T) {
 	}
 }
 
+// A terminal has no error output, but its logger waits for the end of both:
+// with one left open the exit event of every `run -t` came ten seconds late.
+func TestLoggerOfTerminalEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := newFakeSystem()
+		var got string
+		sys.loggers = func(c LoggerCommand, p *fakeLogger) {
+			out, errs, wait := p.connect(t, c)
+			_ = wait.Close()
+			done := readAll(out)
+			_, _ = io.ReadAll(errs)
+			got = <-done
+		}
+		s := open(t, sys, nil, Config{ID: "c1", Stdout: loggerURI, Terminal: true})
+		start := time.Now()
+		s.Relay(nil, strings.NewReader("out"), nil)
+		if err := s.Drain(t.Context(), 0); err != nil {
+			t.Error(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); got != "out" || took >= time.Second {
+			t.Errorf("the logger read %q, its end took %v", got, took)
+		}
+	})
+}
+
 func TestLoggerThatFails(t *testing.T) {
 	cases := []struct {
 		name  string
