@@ -1,7 +1,8 @@
 // Command gogo is a containerd 1.6 of a few lines: it has the messages of the
 // task API, of events and of runhcs in the Go types that gogo/protobuf generated
-// for that release, and says what it reads and writes. ../wire_test.go holds what
-// it says against isol's side.
+// for that release and its ttrpc client, and says what it reads and writes, of single
+// messages or of a container's life. The tests of the folder above hold what it
+// says against isol's side.
 //
 // It is a module of its own: its containerd and hcsshim are older versions of
 // modules that isol links, and gogo/protobuf must not come near the shim.
@@ -10,6 +11,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -47,7 +49,14 @@ type answer struct {
 }
 
 func main() {
-	if err := run(os.Stdin, os.Stdout); err != nil {
+	err := errors.New("usage: gogo < QUESTIONS, or gogo SOCKET BUNDLE")
+	switch len(os.Args) {
+	case 1:
+		err = run(os.Stdin, os.Stdout)
+	case 3:
+		err = session(os.Stdout, os.Args[1], os.Args[2])
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "gogo:", err)
 		os.Exit(1)
 	}
