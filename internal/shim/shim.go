@@ -63,7 +63,7 @@ type Machine struct {
 	Layers   func() layers.Store
 	Probe    func() (host.Facts, error)
 	Image    func(layers []string) (host.Image, error)
-	Network  network.Driver // host compute network: namespaces and endpoints
+	Network  network.Driver     // host compute network: namespaces and endpoints
 	Affinity pod.AffinitySetter // nil: none
 	VM       VMSystem
 	Pipes    stdio.System
