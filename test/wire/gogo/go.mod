@@ -5,6 +5,7 @@ go 1.26.8
 require (
 	github.com/Microsoft/hcsshim v0.9.12
 	github.com/containerd/containerd v1.6.36
+	github.com/containerd/errdefs v0.1.0
 	github.com/containerd/ttrpc v1.1.2
 	github.com/containerd/typeurl v1.0.2
 	github.com/gogo/protobuf v1.3.2
@@ -12,7 +13,6 @@ require (
 
 require (
 	github.com/containerd/cgroups v1.0.4 // indirect
-	github.com/containerd/errdefs v0.1.0 // indirect
 	github.com/golang/protobuf v1.5.4 // indirect
 	github.com/opencontainers/go-digest v1.0.0 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
