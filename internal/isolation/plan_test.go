@@ -39,7 +39,7 @@ func TestPlans(t *testing.T) {
 			mount(`uvm://\\.\pipe\guest`, `\\.\pipe\guest`, "")), everything...)},
 		{name: "hyperv-tuned", host: "server2025", mods: mods(hyperv, annotate(
 			annVM+"computetopology.memory.sizeinmb", "2049", annVM+"computetopology.processor.count", "64", annVM+"computetopology.processor.limit", "50000",
-			annVM+"console.pipe", `\\.\pipe\console`, annVM+"dump-directory-path", `C:\dumps`, annVM+"kerneldrivers", `C:\drivers`,
+			annVM+"console.pipe", `\\.\pipe\console`, annVM+"dump-directory-path", `C:\dumps`,
 			annVM+"hv-socket.service-table.00000001-facb-11e6-bd58-64006a7986d3", `{"AllowWildcardBinds":true}`,
 			annVM+"wcow.additional-reg-keys", `[{"Key":{"Hive":"Software","Name":"isol"},"Name":"a","Type":"DWord","DWordValue":1}]`,
 			annVM+"forwardlogs.enable", "false", "io.microsoft.container.processdumplocation", `C:\d\{container_id}`, "io.microsoft.wcow.processdumptype", "mini"))},

@@ -203,8 +203,8 @@ func (d *decision) vmGuest(u *UVM) error {
 	u.NoDirectMap = a.Bool(oci.KeyUVMNoDirectMap).V
 	u.NoCompartments = a.Bool(oci.KeyUVMNoCompartments).V
 	u.NoTimeZone = a.Bool(oci.KeyUVMNoInheritTimeZone).V || d.in.Options.VM.NoInheritTimeZone.V
-	fwd, defaults := a.Bool(oci.KeyUVMForwardLogs), a.Bool(oci.KeyUVMLogDefaults)
-	u.ForwardLogs = !fwd.Set() || fwd.V
+	defaults := a.Bool(oci.KeyUVMLogDefaults)
+	u.ForwardLogs = a.Bool(oci.KeyUVMForwardLogs).V
 	u.NoLogDefaults = defaults.Set() && !defaults.V
 	u.LogSources = a.String(oci.KeyUVMLogSources).V
 	u.Registry = registry(a.Registry(oci.KeyUVMRegistry).V)

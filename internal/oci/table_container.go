@@ -119,7 +119,7 @@ var containerRows = []Annotation{
 	},
 	{
 		Key: string(KeyDeviceExtensions), Type: TypeCSV, Modes: ModeProcess | ModeHyperVWindows, Since: 20348,
-		Feeds: "Container.AdditionalDeviceNamespace", Origin: OriginHcsshim,
+		Feeds: "Container.AdditionalDeviceNamespace", Status: StatusLater, Why: "device extensions", Origin: OriginHcsshim,
 		Doc: "Paths of device extension files (JSON).",
 	},
 }

@@ -131,11 +131,12 @@ var uvmDeviceRows = []Annotation{
 	},
 	{
 		Key: string(KeyUVMKernelDrivers), Type: TypeCSV, Modes: ModeUVM, Scope: ScopeContainer,
-		Feeds: "drivers installed in the guest", Origin: OriginHcsshim,
+		Feeds: "drivers installed in the guest", Status: StatusLater, Why: "kernel drivers in the guest", Origin: OriginHcsshim,
 		Doc: "Folders of the host with drivers to install in the guest.",
 	},
 	{
 		Key: string(KeyUVMBootFiles), Type: TypePath, Modes: ModeUVM, Scope: ScopePod, Feeds: "boot files of the VM", Origin: OriginHcsshim,
+		Status: StatusIgnored, Why: "isol boots Windows guests only, and those from their image's layers",
 		Doc: "Folder of the host with the boot files of a Linux or confidential guest. A Windows guest boots from its image's layers.",
 	},
 	{
@@ -177,8 +178,8 @@ var uvmWindowsRows = []Annotation{
 		Doc: "Registry values to set in the VM. Keys: Software, and of System CurrentControlSet\\Services, CurrentControlSet\\Policies, Software.",
 	},
 	{
-		Key: string(KeyUVMForwardLogs), Type: TypeBool, Default: "true", Modes: ModeHyperVWindows, Scope: ScopePod,
-		Feeds: "log forwarding service of the guest", Origin: OriginHcsshim,
+		Key: string(KeyUVMForwardLogs), Type: TypeBool, Default: "false", Modes: ModeHyperVWindows, Scope: ScopePod,
+		Feeds: "log forwarding service of the guest", Status: StatusLater, Why: "forwarding of the guest's logs", Origin: OriginHcsshim,
 		Doc: "Forwards the guest's logs to the shim's.",
 	},
 	{

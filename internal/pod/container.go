@@ -78,6 +78,18 @@ func (c *container) force() {
 	}
 }
 
+// notCreated strikes the record of a system whose creation failed: by contract
+// there is none. One that was given up may still come, and is ended then by
+// whoever gave it up; its record stays for the case that the shim dies before.
+func (c *container) notCreated(entry *journal.Entry, err error) {
+	if fault.Is(err, fault.DeadlineExceeded) || fault.Is(err, fault.Canceled) {
+		return
+	}
+	if err := c.journal.Release(entry); err != nil {
+		c.log.Warn("strike the journal", "error", err)
+	}
+}
+
 // ask calls f and reports whether the container has ended within limit. One
 // that can no longer be observed may still run.
 func (c *container) ask(what string, limit time.Duration, f func(context.Context) error) bool {

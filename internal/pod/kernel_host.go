@@ -92,10 +92,7 @@ func (k *hostKernel) createSystem(s *steps, id string, doc *schema.ComputeSystem
 		}
 		sys, err := k.cfg.Host.Create(ctx, id, doc)
 		if err != nil {
-			// By contract nothing was created.
-			if jerr := c.journal.Release(entry); jerr != nil {
-				c.log.Warn("strike the journal", "error", jerr)
-			}
+			c.notCreated(entry, err)
 			return err
 		}
 		c.compute = sys

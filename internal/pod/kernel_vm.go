@@ -92,10 +92,7 @@ func (k *vmKernel) boot(s *steps, req *CreateTask, c *container) (vm VM, err err
 			return err
 		}
 		if vm, err = k.cfg.VMs.Boot(ctx, req.Plan.UVM, req.Layers); err != nil {
-			// By contract nothing of the VM is left.
-			if jerr := c.journal.Release(entry); jerr != nil {
-				c.log.Warn("strike the journal", "error", jerr)
-			}
+			c.notCreated(entry, err)
 			return req.Plan.Mismatch(err)
 		}
 		c.hold("utility VM "+req.Plan.UVM.ID, entry, k.cfg.Deadlines.Terminate, func(context.Context) error { return vm.Close() })
