@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/oci"
+	"github.com/isolrun/isol/internal/options"
 )
 
 // The size of a utility VM for which nobody asked: runhcs's, whose 1024 MB
@@ -177,15 +179,28 @@ func (d *decision) vmPlacement(u *UVM) {
 	u.Storage = StorageQoS{IOPS: a.Uint(oci.KeyUVMIOPS).V, Bandwidth: a.Uint(oci.KeyUVMBandwidth).V}
 }
 
+// UVMImage returns the folder that a VM boots from if one is named, empty if
+// it is found in the image's layers. The spec names the UtilityVM folder itself
+// (https://github.com/opencontainers/runtime-spec config-windows: utilityVMPath),
+// the option the folder that holds it.
+func UVMImage(req *oci.Request, o options.Options) string {
+	if req.HyperV == nil || req.HyperV.UtilityVMPath == "" {
+		return o.VM.Image.V
+	}
+	path := strings.TrimRight(req.HyperV.UtilityVMPath, `\/`)
+	const folder = "utilityvm"
+	if cut := len(path) - len(folder); cut > 1 && strings.EqualFold(path[cut:], folder) && strings.ContainsAny(path[cut-1:cut], `\/`) {
+		return path[:cut-1]
+	}
+	return path
+}
+
 // vmImage says which folder the VM boots from.
 func (d *decision) vmImage(u *UVM) {
 	o := d.in.Options.VM
-	u.Image = o.Image.V
-	if d.req.HyperV != nil && d.req.HyperV.UtilityVMPath != "" {
-		if o.Image.Set() {
-			d.overrule(string(o.Image.Source), o.Image.V, "spec.windows.hyperv.utilityVMPath")
-		}
-		u.Image = d.req.HyperV.UtilityVMPath
+	u.Image = UVMImage(d.req, d.in.Options)
+	if d.req.HyperV != nil && d.req.HyperV.UtilityVMPath != "" && o.Image.Set() {
+		d.overrule(string(o.Image.Source), o.Image.V, "spec.windows.hyperv.utilityVMPath")
 	}
 	u.BootFilesRoot = o.BootFilesRoot.V
 	if b := d.req.Annotations.String(oci.KeyUVMBootFiles); b.Set() {

@@ -124,6 +124,14 @@ func (r *Reader) facing(in *isolation.Input, req Request, found layers.Layers) (
 	if in.Image, err = r.Image(found.Parents); err != nil {
 		return fault.Wrap(err, "read the image of", req.ID)
 	}
+	if folder := isolation.UVMImage(in.Request, in.Options); folder != "" {
+		// The VM boots from there, whatever the image's own layers hold.
+		vm, err := r.Image([]string{folder})
+		if err != nil {
+			return fault.Wrap(err, "read the utility VM in", folder)
+		}
+		in.Image.UVM, in.Image.UVMSource, in.Image.UVMFolder = vm.UVM, vm.UVMSource, vm.UVMFolder
+	}
 	if in.Request.Role == oci.RoleWorkload {
 		in.Pod = req.Pod
 		if in.Pod == nil {
