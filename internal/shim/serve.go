@@ -27,10 +27,10 @@ import (
 	"github.com/isolrun/isol/internal/shim/service"
 )
 
-// serve serves the Task API until the shim shall end. start is told when the
-// pipe is there.
+// serve serves the Task API until the shim shall end. start is told as soon as
+// the pipes are there: what else a shim needs is made while containerd connects,
+// and calls wait for it in the pipe.
 func serve(ctx context.Context, m Machine, flags launch.Flags) error {
-	tuneRuntime()
 	input, err := io.ReadAll(io.LimitReader(os.Stdin, maxStdin))
 	if err != nil {
 		return fmt.Errorf("read stdin: %w", err)
@@ -39,31 +39,34 @@ func serve(ctx context.Context, m Machine, flags launch.Flags) error {
 	if err := proto.Unmarshal(input, &params); err != nil {
 		return fmt.Errorf("stdin of serve: %w", err)
 	}
-	listener, err := m.System.Listen(launch.LogPipe(flags.Namespace, flags.ID))
+	logListener, err := m.System.Listen(launch.LogPipe(flags.Namespace, flags.ID))
 	if err != nil {
 		return fmt.Errorf("serve the log: %w", err)
 	}
-	logPipe := logs.NewPipe(listener)
+	listener, err := m.System.Listen(flags.Socket)
+	if err != nil {
+		return fmt.Errorf("serve the API: %w", err)
+	}
+	if err := launch.Ready(); err != nil {
+		return fmt.Errorf("tell start that the pipes are there: %w", err)
+	}
+	logPipe := logs.NewPipe(logListener)
 	log.L.Logger.SetOutput(logPipe) // ttrpc's log
 	end := newEnding()
 	s, err := newServer(m, flags, &params, logPipe, end)
+	if err == nil {
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(ctx, listener) }()
+		select {
+		case err = <-served:
+		case <-end.done:
+			err = end.err
+		}
+	}
 	if err != nil {
-		return err
+		slog.New(logs.Text(logPipe, slog.LevelError)).Error("the shim ends", "error", err)
 	}
-	if listener, err = m.System.Listen(flags.Socket); err != nil {
-		return fmt.Errorf("serve the API: %w", err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ctx, listener) }()
-	if err := launch.Ready(); err != nil {
-		return fmt.Errorf("tell start that the pipe is there: %w", err)
-	}
-	select {
-	case err := <-served:
-		return fmt.Errorf("serve %s: %w", flags.Socket, err)
-	case <-end.done:
-		return errors.Join(end.err, listener.Close(), logPipe.Close())
-	}
+	return errors.Join(err, listener.Close(), logPipe.Close())
 }
 
 // newServer makes what serves the API. Its log goes to out, and what must be

@@ -81,6 +81,7 @@ func Run(ctx context.Context, m Machine) {
 
 func run(ctx context.Context, m Machine, args []string) error {
 	flags, err := launch.ParseFlags(args)
+	tuneRuntime(!flags.Info && flags.Action != "start" && flags.Action != "delete")
 	switch {
 	case err != nil:
 		return err

@@ -76,28 +76,16 @@ type System interface {
 	// Listen serves a pipe that only administrators and the system may open.
 	Listen(address string) (net.Listener, error)
 	// Spawn runs this program again, detached: it outlives this process and
-	// holds none of its handles.
-	Spawn(c Command) (Child, error)
+	// holds none of its handles. It returns when that process has called
+	// [Ready]. Otherwise the error says how the process ended and what it
+	// wrote, or matches the end of ctx, at which the process is killed.
+	Spawn(ctx context.Context, c Command) error
 }
 
 // Command is the serve process to run.
 type Command struct {
 	Args  []string
 	Stdin []byte
-}
-
-// Child is a serve process.
-type Child interface {
-	// Ready is closed when the process has called Ready.
-	Ready() <-chan struct{}
-	// Done is closed when the process has ended.
-	Done() <-chan struct{}
-	// Failure says how it ended and what it wrote. Only after Done.
-	Failure() string
-	// Release lets go of a process that shall live on.
-	Release() error
-	// Kill ends the process.
-	Kill() error
 }
 
 func invalid(format string, args ...any) error {

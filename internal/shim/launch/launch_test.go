@@ -146,13 +146,12 @@ func TestParseFlags(t *testing.T) {
 	}
 }
 
-// machine is a System whose children are functions.
+// machine is a System whose child is a function.
 type machine struct {
 	mu      sync.Mutex
 	served  map[string]bool
 	spawned []Command
-	child   func(c Command, p *fakeChild) // body of a child
-	refuse  error
+	child   func(ctx context.Context) error // what becomes of a child
 }
 
 func (m *machine) Dial(_ context.Context, address string) (net.Conn, error) {
@@ -177,27 +176,10 @@ func (m *machine) serve(address string) {
 	m.served[address] = true
 }
 
-func (m *machine) Spawn(c Command) (Child, error) {
-	if m.refuse != nil {
-		return nil, m.refuse
-	}
+func (m *machine) Spawn(ctx context.Context, c Command) error {
 	m.spawned = append(m.spawned, c)
-	p := &fakeChild{ready: make(chan struct{}), done: make(chan struct{}), killed: make(chan struct{})}
-	go m.child(c, p)
-	return p, nil
+	return m.child(ctx)
 }
-
-type fakeChild struct {
-	ready, done, killed chan struct{}
-	failure             string
-	released            bool
-}
-
-func (p *fakeChild) Ready() <-chan struct{} { return p.ready }
-func (p *fakeChild) Done() <-chan struct{}  { return p.done }
-func (p *fakeChild) Failure() string        { return p.failure }
-func (p *fakeChild) Release() error         { p.released = true; return nil }
-func (p *fakeChild) Kill() error            { close(p.killed); return nil }
 
 func params() *bootapi.BootstrapParams {
 	return &bootapi.BootstrapParams{
@@ -213,10 +195,10 @@ const c1Pipe = `\\.\pipe\ProtectedPrefix\Administrators\containerd-shim-default-
 func TestStartSpawnsServe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := &machine{}
-		sys.child = func(_ Command, p *fakeChild) {
+		sys.child = func(context.Context) error {
 			time.Sleep(70 * time.Millisecond)
 			sys.serve(c1Pipe)
-			close(p.ready)
+			return nil
 		}
 		m := &Manager{System: sys}
 		result, err := m.start(t.Context(), t.TempDir(), params())
@@ -252,32 +234,27 @@ func TestStartFailsWithTheReason(t *testing.T) {
 		params func(p *bootapi.BootstrapParams)
 		kind   fault.Kind
 		says   string
-		killed bool
 	}{
 		{
 			name: "serve dies at start",
 			sys: func(m *machine) {
-				m.child = func(_ Command, p *fakeChild) {
-					p.failure = "exit status 1: io.containerd.isol.v1: failed to create shim log pipe: access denied"
-					close(p.done)
+				m.child = func(context.Context) error {
+					return errors.New("exit status 1: io.containerd.isol.v1: serve the log: access denied")
 				}
 			},
 			kind: fault.Internal, says: "access denied",
 		},
 		{
-			name: "serve hangs", killed: true,
-			sys:  func(m *machine) { m.child = func(Command, *fakeChild) {} },
-			kind: fault.DeadlineExceeded, says: "did not answer",
+			name: "serve hangs",
+			sys: func(m *machine) {
+				m.child = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+			},
+			kind: fault.DeadlineExceeded, says: "was not ready",
 		},
 		{
 			name: "the id is taken",
 			sys:  func(m *machine) { m.serve(c1Pipe) },
 			kind: fault.AlreadyExists, says: c1Pipe,
-		},
-		{
-			name: "the program cannot be run",
-			sys:  func(m *machine) { m.refuse = errors.New("not enough quota") },
-			kind: fault.Internal, says: "not enough quota",
 		},
 		{
 			name:   "an id that a pipe cannot hold",
@@ -295,22 +272,9 @@ func TestStartFailsWithTheReason(t *testing.T) {
 				if tc.params != nil {
 					tc.params(p)
 				}
-				killed := make(chan struct{})
-				if run := sys.child; run != nil {
-					sys.child = func(c Command, p *fakeChild) {
-						run(c, p)
-						if tc.killed {
-							<-p.killed
-							close(killed)
-						}
-					}
-				}
 				_, err := (&Manager{System: sys}).start(t.Context(), t.TempDir(), p)
 				if !fault.Is(err, tc.kind) || !strings.Contains(err.Error(), tc.says) {
 					t.Errorf("error %v (%v), want %v with %q", err, fault.KindOf(err), tc.kind, tc.says)
-				}
-				if tc.killed {
-					<-killed
 				}
 			})
 		})
@@ -338,65 +302,62 @@ func TestStartJoinsASandbox(t *testing.T) {
 	}
 }
 
-// A real child that fails at start: its words and its code must come back.
-func TestSpawnReportsARealChild(t *testing.T) {
-	if os.Getenv("LAUNCH_TEST_CHILD") != "" {
-		b, _ := io.ReadAll(os.Stdin)
-		_, _ = os.Stderr.WriteString("child read " + string(b))
-		os.Exit(3)
+// childEnv makes a test of this binary the serve process: its value says how
+// it behaves.
+const childEnv = "LAUNCH_TEST_CHILD"
+
+// child is a serve process.
+func child(how string) {
+	params, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		os.Exit(5)
 	}
-	t.Setenv("LAUNCH_TEST_CHILD", "1")
+	fmt.Println("a warning of the runtime")
+	switch how {
+	case "fails":
+		fmt.Fprintln(os.Stderr, strings.Repeat("x", 2*maxOutput), "child read", string(params))
+		os.Exit(3)
+	case "is ready":
+		if err := Ready(); err != nil {
+			os.Exit(4)
+		}
+		os.Exit(0)
+	}
+	select {} // it is killed
+}
+
+// What becomes of a real child must be what start goes by: its words and its
+// code, that it is ready though it lives on, or that its time is over.
+func TestSpawn(t *testing.T) {
+	if how := os.Getenv(childEnv); how != "" {
+		child(how)
+	}
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	child, err := spawn(exe, Command{Args: []string{"-test.run", "^TestSpawnReportsARealChild$"}, Stdin: []byte("options")})
-	if err != nil {
-		t.Fatal(err)
+	run := func(ctx context.Context, how string) error {
+		t.Setenv(childEnv, how)
+		return spawn(ctx, exe, Command{Args: []string{"-test.run", "^TestSpawn$", "-test.timeout", "20s"}, Stdin: []byte("parameters")})
 	}
-	<-child.Done()
-	if got := child.Failure(); !strings.Contains(got, "exit status 3") || !strings.Contains(got, "child read options") {
-		t.Errorf("failure %q", got)
+	if err := run(t.Context(), "is ready"); err != nil {
+		t.Errorf("a child that is ready: %v", err)
 	}
-	if err := child.Release(); err != nil {
-		t.Error(err)
+	err = run(t.Context(), "fails")
+	if err == nil || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(err.Error(), "child read parameters") || len(err.Error()) > 2*maxOutput {
+		t.Errorf("a child that fails: %v", err)
 	}
-	if _, err := spawn(filepath.Join(t.TempDir(), "absent"), Command{}); err == nil {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := run(ctx, "hangs"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a child that hangs: %v", err)
+	}
+	if err := spawn(t.Context(), filepath.Join(t.TempDir(), "absent"), Command{}); err == nil {
 		t.Error("a program that is not there was run")
 	}
 	if _, err := Native().Dial(t.Context(), filepath.Join(t.TempDir(), "absent")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("dial of what nobody serves: %v", err)
 	}
-}
-
-// A real child that is ready: start must see it at once, and go on while the
-// child lives.
-func TestSpawnSeesARealChildReady(t *testing.T) {
-	if os.Getenv("LAUNCH_TEST_CHILD") != "" {
-		fmt.Println("a warning of the runtime")
-		if err := Ready(); err != nil {
-			os.Exit(4)
-		}
-		select {} // until it is killed
-	}
-	t.Setenv("LAUNCH_TEST_CHILD", "1")
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	child, err := spawn(exe, Command{Args: []string{"-test.run", "^TestSpawnSeesARealChildReady$"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-child.Ready():
-	case <-child.Done():
-		t.Fatal(child.Failure())
-	}
-	if err := errors.Join(child.Release(), child.Kill()); err != nil {
-		t.Error(err)
-	}
-	<-child.Done()
 }
 
 // deleteLab is an emulated machine on which a shim has died.

@@ -5,15 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 )
 
-// maxOutput is how much of a failed serve's words start repeats.
+// maxOutput is how much of a failed serve's words start repeats: the last.
 const maxOutput = 16 << 10
 
 // native is the System of this process.
@@ -27,12 +27,12 @@ func (native) Dial(ctx context.Context, address string) (net.Conn, error) { retu
 
 // Spawn implements System. The process's current directory is that of the
 // program: one in the bundle would keep Windows from removing the bundle.
-func (native) Spawn(c Command) (Child, error) {
+func (native) Spawn(ctx context.Context, c Command) error {
 	exe, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return spawn(exe, c)
+	return spawn(ctx, exe, c)
 }
 
 // Listen implements System.
@@ -49,84 +49,61 @@ func Ready() error {
 	return errors.Join(err, os.Stdout.Close(), os.Stderr.Close())
 }
 
-func spawn(exe string, c Command) (Child, error) {
-	read, write, err := os.Pipe()
+// spawn does without goroutines: each that waited in a call to the system
+// would cost a thread, and start is run for every pod.
+func spawn(ctx context.Context, exe string, c Command) error {
+	stdin, params, err := os.Pipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
+	words, output, err := os.Pipe()
+	if err != nil {
+		return errors.Join(err, stdin.Close(), params.Close())
+	}
+	defer words.Close()
 	cmd := exec.Command(exe, c.Args...)
 	cmd.Dir = filepath.Dir(exe)
-	cmd.Stdin = bytes.NewReader(c.Stdin)
-	cmd.Stdout, cmd.Stderr = write, write
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1") // see tuneRuntime in internal/shim
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, output, output
 	cmd.SysProcAttr = detached()
 	err = cmd.Start()
-	_ = write.Close() // the child has its own
+	_, _ = stdin.Close(), output.Close() // the child has its own
 	if err != nil {
-		_ = read.Close()
-		return nil, err
+		return errors.Join(err, params.Close())
 	}
-	p := &process{cmd: cmd, read: read, ready: make(chan struct{}), done: make(chan struct{}), drained: make(chan struct{})}
-	go p.collect()
-	go p.wait()
-	return p, nil
+	defer context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })()
+	_, _ = params.Write(c.Stdin) // a child that does not read it says why below
+	_ = params.Close()
+	text, ready := awaitReady(words)
+	if ready {
+		return cmd.Process.Release()
+	}
+	ended := cmd.Wait()
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %v", context.Cause(ctx), ended)
+	}
+	return fmt.Errorf("it ended before it was ready: %v: %s", cmd.ProcessState, text)
 }
 
-// process is a Child that is a process.
-type process struct {
-	cmd     *exec.Cmd
-	read    *os.File
-	ready   chan struct{} // closed when it has written readyMark
-	done    chan struct{} // closed when the process has ended
-	drained chan struct{} // closed when its output has
-
-	mu     sync.Mutex
-	output bytes.Buffer // guarded by mu; at most maxOutput
-}
-
-func (p *process) wait() {
-	_ = p.cmd.Wait() // the state is in ProcessState
-	<-p.drained
-	close(p.done)
-}
-
-func (p *process) collect() {
-	defer close(p.drained)
+// awaitReady reads what a serve process writes until it is ready or has ended.
+func awaitReady(words io.Reader) (text string, ready bool) {
+	var output bytes.Buffer
 	buf := make([]byte, 4<<10)
 	for {
-		n, err := p.read.Read(buf)
-		p.mu.Lock()
-		p.output.Write(buf[:min(n, maxOutput-p.output.Len())])
-		ready := bytes.HasSuffix(buf[:n], []byte(readyMark)) || bytes.HasSuffix(p.output.Bytes(), []byte(readyMark))
-		p.mu.Unlock()
-		if ready {
-			close(p.ready)
-			return
+		n, err := words.Read(buf)
+		output.Write(buf[:n])
+		if bytes.HasSuffix(output.Bytes(), []byte(readyMark)) {
+			return "", true
 		}
 		if err != nil {
-			return
+			break
+		}
+		if extra := output.Len() - maxOutput; extra > 0 {
+			output.Next(extra)
 		}
 	}
-}
-
-// Ready implements Child.
-func (p *process) Ready() <-chan struct{} { return p.ready }
-
-// Done implements Child.
-func (p *process) Done() <-chan struct{} { return p.done }
-
-// Failure implements Child.
-func (p *process) Failure() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	words := strings.TrimSpace(p.output.String())
-	if words == "" {
-		words = "it wrote nothing"
+	if text = strings.TrimSpace(output.String()); text == "" {
+		text = "it wrote nothing"
 	}
-	return fmt.Sprintf("%v: %s", p.cmd.ProcessState, words)
+	return text, false
 }
-
-// Release implements Child.
-func (p *process) Release() error { return p.read.Close() }
-
-// Kill implements Child.
-func (p *process) Kill() error { return p.cmd.Process.Kill() }

@@ -99,17 +99,14 @@ func (m *Manager) spawn(ctx context.Context, bundle, address string, params *boo
 	if err != nil {
 		return err
 	}
-	child, err := m.System.Spawn(Command{Args: serveArgs(bundle, address, params), Stdin: stdin})
+	err = m.System.Spawn(ctx, Command{Args: serveArgs(bundle, address, params), Stdin: stdin})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fault.New(fault.DeadlineExceeded, "serve was not ready on %s within %v", address, ReadyLimit)
+	}
 	if err != nil {
 		return fault.New(fault.Internal, "run this program again: %w", err)
 	}
-	if err := m.awaitReady(ctx, address, child); err != nil {
-		if !ended(child) {
-			err = errors.Join(err, child.Kill())
-		}
-		return err
-	}
-	return child.Release()
+	return nil
 }
 
 // serveArgs are the flags that [ParseFlags] reads.
@@ -126,26 +123,4 @@ func serveArgs(bundle, address string, params *bootapi.BootstrapParams) []string
 		args = append(args, "-debug")
 	}
 	return append(args, "serve")
-}
-
-// awaitReady returns when serve has said that its pipe is there; an error says
-// why it did not come so far.
-func (m *Manager) awaitReady(ctx context.Context, address string, child Child) error {
-	select {
-	case <-child.Ready():
-		return nil
-	case <-child.Done():
-		return fault.New(fault.Internal, "serve ended before it was ready: %s", child.Failure())
-	case <-ctx.Done():
-		return fault.New(fault.DeadlineExceeded, "serve did not answer on %s within %v", address, ReadyLimit)
-	}
-}
-
-func ended(c Child) bool {
-	select {
-	case <-c.Done():
-		return true
-	default:
-		return false
-	}
 }
