@@ -14,6 +14,8 @@ var figures = []figure.Figure{
 		Meaning: "the same with one container running"},
 	{ID: "memory.execs", Name: "memory, after ten execs", Unit: "MB", Digits: 1, Group: "Size and memory", Goal: 0.5,
 		Meaning: "the same after stats, pids and ten execs"},
+	{ID: "memory.polled", Name: "memory, after polling", Unit: "MB", Digits: 1, Group: "Size and memory", Goal: 0.5,
+		Meaning: "the same after a thousand more stats, as of a container that has been watched for hours"},
 	{ID: "threads", Name: "threads, one container", Unit: "", Group: "",
 		Meaning: "threads of the serving process with one container running"},
 	{ID: "start", Name: "start to connected", Unit: "ms", Digits: 1, Group: "Latency, own share", Goal: 0.5,

@@ -17,13 +17,14 @@ type size struct {
 	rounds int
 	execs  int
 	calls  int
+	polls  int
 	spew   int64 // bytes
 	settle time.Duration
 }
 
 var (
-	fullSize  = size{rounds: 10, execs: 10, calls: 20, spew: 256 << 20, settle: 2 * time.Second}
-	shortSize = size{rounds: 1, execs: 2, calls: 3, spew: 16 << 20, settle: 200 * time.Millisecond}
+	fullSize  = size{rounds: 10, execs: 10, calls: 20, polls: 1000, spew: 256 << 20, settle: 2 * time.Second}
+	shortSize = size{rounds: 1, execs: 2, calls: 3, polls: 3, spew: 16 << 20, settle: 200 * time.Millisecond}
 )
 
 // task is one shim with its one container.
@@ -179,6 +180,8 @@ func (b *bench) stayingContainer(ctx context.Context, s shim) error {
 		func() error { return t.memory("memory.execs") },
 		t.spew,
 		t.own,
+		t.poll,
+		func() error { return t.memory("memory.polled") },
 		func() error { return t.finish(true) },
 		t.shutdown,
 	)
@@ -251,6 +254,11 @@ func (t *task) calls(method, figure string) error {
 		}
 	}
 	return nil
+}
+
+func (t *task) poll() error {
+	_, err := t.do(driver.Request{Op: driver.Call, Method: "Stats", Count: t.size.polls})
+	return err
 }
 
 func (t *task) execs() error {
