@@ -73,6 +73,13 @@ func explain(c *cli.Command, path string) error {
 			return err
 		}
 	}
+	if err := write(c, e); err != nil {
+		return err
+	}
+	return isolation.Runnable(plan)
+}
+
+func write(c *cli.Command, e explanation) error {
 	w := c.Root().Writer
 	switch {
 	case c.String("format") != "json":
@@ -80,7 +87,7 @@ func explain(c *cli.Command, path string) error {
 	case c.Bool("documents"):
 		return writeJSON(w, e)
 	}
-	return writeJSON(w, plan)
+	return writeJSON(w, e.Plan)
 }
 
 // readInput gathers what the shim would have at a create.

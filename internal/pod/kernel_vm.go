@@ -26,8 +26,8 @@ type vmKernel struct {
 
 // create implements kernel.
 func (k *vmKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *container, err error) {
-	if err := runsInVM(req); err != nil {
-		return nil, err
+	if err := isolation.Runnable(req.Plan); err != nil {
+		return nil, fault.Wrap(err, s.what, req.ID)
 	}
 	c := &container{limits: &k.cfg.Deadlines, journal: j, log: k.log.With("id", req.ID), gone: make(chan struct{})}
 	defer func() {
@@ -59,26 +59,6 @@ func (k *vmKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *con
 		c.vm = vm
 	}
 	return c, k.createIn(s, req, c, vm, net)
-}
-
-// runsInVM refuses what a utility VM of isol does not carry yet.
-func runsInVM(req *CreateTask) error {
-	c := &req.Plan.Container
-	what := ""
-	switch {
-	case c.HostProcess != nil:
-		what = "a HostProcess container in a utility VM"
-	case len(c.Devices) > 0:
-		what = "devices in a utility VM"
-	case c.CredentialSpec != "":
-		what = "a credential spec in a utility VM"
-	case len(c.Affinity) > 0:
-		what = "CPU affinity in a utility VM"
-	default:
-		return nil
-	}
-	return &fault.Error{Kind: fault.Unimplemented, Op: "create task", Subject: req.ID, Detail: "this isol does not run " + what + " yet",
-		Hint: "leave it out, or use process isolation"}
 }
 
 // boot boots the task's own VM.

@@ -95,7 +95,7 @@ func (r *Reader) Admit(req Request) (pod.CreateTask, error) {
 	return pod.CreateTask{
 		ID: req.ID, Bundle: req.Bundle, Plan: plan, Process: process,
 		Layers: found, Rootfs: req.Rootfs, Stdio: req.Stdio,
-	}, supported(plan)
+	}, isolation.Runnable(plan)
 }
 
 // initProcess takes the client's word on the terminal: it holds the other end.
@@ -141,32 +141,6 @@ func (r *Reader) facing(in *isolation.Input, req Request, found layers.Layers) (
 		}
 	}
 	return nil
-}
-
-// supported refuses plans whose parts are not built yet.
-func supported(p *isolation.Plan) error {
-	switch p.Mode {
-	case isolation.ModeProcess:
-		return nil
-	case isolation.ModeHyperV:
-		if p.Guest == isolation.GuestWindows {
-			return nil
-		}
-		return &fault.Error{Kind: fault.Unimplemented, Op: "run a Linux container", Detail: why(p),
-			Hint: "this version of isol runs Windows containers only: use another runtime"}
-	case isolation.ModeHostProcess:
-		return fault.New(fault.Unimplemented, "this version of isol does not run HostProcess containers yet")
-	}
-	return fault.New(fault.Internal, "the decision has no mode")
-}
-
-// why repeats the first reason of a plan, which says what chose its mode.
-func why(p *isolation.Plan) string {
-	if len(p.Reasons) == 0 {
-		return ""
-	}
-	first := p.Reasons[0]
-	return fmt.Sprintf("%s because of %s", first.Decision, first.Input)
 }
 
 func (r *Reader) tell(id string, p *isolation.Plan) {

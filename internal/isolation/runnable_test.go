@@ -1,0 +1,42 @@
+package isolation
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/isolrun/isol/internal/fault"
+)
+
+// What is planned and not built must be refused by name: a container that runs
+// without its identity or its device is worse than one that does not run.
+func TestRunnable(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		plan Plan
+		want string // empty: it runs
+	}{
+		{"process", Plan{Mode: ModeProcess}, ""},
+		{"process with a device", Plan{Mode: ModeProcess, Container: Container{Devices: []Device{{}}}}, ""},
+		{"hyperv", Plan{Mode: ModeHyperV, Container: Container{Mounts: []Mount{{Mechanism: MechanismVSMB}, {Mechanism: MechanismSCSI}}}}, ""},
+		{"linux", Plan{Mode: ModeHyperV, Guest: GuestLinux}, "Linux containers"},
+		{"hostprocess", Plan{Mode: ModeHostProcess}, "HostProcess"},
+		{"hostprocess in a guest", Plan{Mode: ModeHyperV, Container: Container{HostProcess: &HostProcess{}}}, "HostProcess"},
+		{"gMSA", Plan{Mode: ModeProcess, Container: Container{CredentialSpec: "{}"}}, "credential spec"},
+		{"affinity", Plan{Mode: ModeProcess, Container: Container{Affinity: []AffinityMask{{Mask: 1}}}}, "affinity"},
+		{"device in a VM", Plan{Mode: ModeHyperV, Container: Container{Devices: []Device{{}}}}, "devices in a utility VM"},
+		{"directory of the guest", Plan{Mode: ModeHyperV, Container: Container{Mounts: []Mount{{Source: "sandbox://a", Mechanism: MechanismSandbox}}}}, "sandbox://a"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			err := Runnable(&tc.plan)
+			if tc.want == "" {
+				if err != nil {
+					t.Errorf("refused: %v", err)
+				}
+				return
+			}
+			if !fault.Is(err, fault.Unimplemented) || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("error %v, want Unimplemented with %q", err, tc.want)
+			}
+		})
+	}
+}
