@@ -12,8 +12,11 @@ func TestLayout(t *testing.T) {
 		got, want uintptr
 	}{
 		{"DriverInfo", unsafe.Sizeof(driverInfo{}), 16},
+		{"DriverInfo.Flavour", unsafe.Offsetof(driverInfo{}.flavour), 0},
+		{"flavour of the filter driver", filterDriver, 1},
 		{"DriverInfo.HomeDir", unsafe.Offsetof(driverInfo{}.home), 8},
 		{"WC_LAYER_DESCRIPTOR", unsafe.Sizeof(layerDescriptor{}), 32},
+		{"WC_LAYER_DESCRIPTOR.LayerId", unsafe.Offsetof(layerDescriptor{}.id), 0},
 		{"WC_LAYER_DESCRIPTOR.Flags", unsafe.Offsetof(layerDescriptor{}.flags), 16},
 		{"WC_LAYER_DESCRIPTOR.Path", unsafe.Offsetof(layerDescriptor{}.path), 24},
 	} {

@@ -146,26 +146,6 @@ func (f Figure) value(s Summary) string {
 	return text
 }
 
-// find returns the figure of that id.
-func find(figures []Figure, id string) Figure {
-	i := slices.IndexFunc(figures, func(f Figure) bool { return f.ID == id })
-	if i < 0 {
-		return Figure{ID: id}
-	}
-	return figures[i]
-}
-
-// groups are the groups in the order of the figures.
-func groups(figures []Figure) []string {
-	var names []string
-	for _, f := range figures {
-		if f.Group != "" && !slices.Contains(names, f.Group) {
-			names = append(names, f.Group)
-		}
-	}
-	return names
-}
-
 // widest is the length of the longest text, in characters.
 func widest(texts []string) int {
 	n := 0
