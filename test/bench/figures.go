@@ -44,6 +44,12 @@ var figures = []figure.Figure{
 		Meaning: "one Connect, which does nothing: what a call costs at least"},
 	{ID: "stdout", Name: "throughput of stdout", Unit: "MB/s", Digits: 0, Group: "Throughput", More: true, Goal: 2,
 		Meaning: "an exec that writes 64 KiB at a time, from its first byte to the end at the client"},
+	{ID: "delete", Name: "delete action", Unit: "ms", Digits: 1, Group: "Latency, own share",
+		Meaning: "the program run with delete after the shim's end, when nothing is left"},
+	{ID: "crowd", Name: "20 shims at once, to started", Unit: "s", Digits: 2, Group: "A crowd",
+		Meaning: "20 times start, then 20 times Create and Start, all at once: until the last has answered"},
+	{ID: "crowd.memory", Name: "20 shims at once, memory", Unit: "MB", Digits: 0, Group: "A crowd", Goal: 0.5,
+		Meaning: "private dirty memory of all of them, each with its container"},
 	{ID: "cpu", Name: "processor time of a container's life", Unit: "ms", Digits: 1, Group: "Latency, own share", Goal: 0.5,
 		Meaning: "what the serving process's threads have run from its start until the container's deletion"},
 }

@@ -124,6 +124,9 @@ func measure(ctx context.Context, o options, progress io.Writer) (_ *figure.Repo
 	defer func() { err = errors.Join(err, b.close()) }()
 	for i := range o.size.rounds {
 		began := time.Now()
+		if err := b.floor(ctx); err != nil {
+			return nil, err
+		}
 		for _, s := range shims {
 			if err := b.round(ctx, s); err != nil {
 				return nil, err
@@ -131,6 +134,14 @@ func measure(ctx context.Context, o options, progress io.Writer) (_ *figure.Repo
 		}
 		slices.Reverse(shims)
 		fmt.Fprintf(progress, "bench: round %d of %d, %s\n", i+1, o.size.rounds, time.Since(began).Round(time.Millisecond))
+	}
+	for range 1 + o.size.rounds/4 {
+		for _, s := range shims {
+			if err := b.crowd(ctx, s); err != nil {
+				return nil, err
+			}
+		}
+		slices.Reverse(shims)
 	}
 	report := &figure.Report{
 		Time: time.Now(), Rounds: o.size.rounds, Reference: reference, Figures: figures, Samples: b.samples,

@@ -20,11 +20,12 @@ type size struct {
 	polls  int
 	spew   int64 // bytes
 	settle time.Duration
+	crowd  int // shims at once
 }
 
 var (
-	fullSize  = size{rounds: 10, execs: 10, calls: 20, polls: 1000, spew: 256 << 20, settle: 2 * time.Second}
-	shortSize = size{rounds: 1, execs: 2, calls: 3, polls: 3, spew: 16 << 20, settle: 200 * time.Millisecond}
+	fullSize  = size{rounds: 10, execs: 10, calls: 20, polls: 1000, spew: 256 << 20, settle: 2 * time.Second, crowd: 20}
+	shortSize = size{rounds: 1, execs: 2, calls: 3, polls: 3, spew: 16 << 20, settle: 200 * time.Millisecond, crowd: 2}
 )
 
 // task is one shim with its one container.
@@ -45,6 +46,92 @@ type taken struct {
 	figure string
 	span   driver.Span
 	ended  time.Time // the container's process in it, if any
+}
+
+// without is the name under which the floors are noted: what it takes with no
+// shim between.
+const without = "no shim"
+
+// floor measures what no shim can do better: the way of a native call, and a
+// program that writes to the client's pipe itself.
+func (b *bench) floor(ctx context.Context) error {
+	native, err := b.driver.Do(driver.Request{Op: driver.Native, Count: 10 * b.size.calls})
+	if err != nil {
+		return err
+	}
+	var way []float64
+	for _, span := range native.Calls {
+		way = append(way, milliseconds(length(span)))
+	}
+	b.way = time.Duration(figure.Summarize(way).Median * 1e6)
+	b.samples.Add("native", without, milliseconds(b.way))
+	b.count++
+	id := fmt.Sprintf("bench-%d", b.count)
+	_, rootfs, err := b.prepare(ctx, id, nil)
+	if err != nil {
+		return err
+	}
+	program, err := imageFile(rootfs, `Windows\System32\probe.exe`)
+	if err != nil {
+		return err
+	}
+	direct, err := b.driver.Do(driver.Request{
+		Op: driver.Direct, ID: id, Args: []string{program, "spew", strconv.FormatInt(b.size.spew, 10)},
+	})
+	if err != nil {
+		return err
+	}
+	return b.throughput(without, direct)
+}
+
+// throughput notes how fast an output came.
+func (b *bench) throughput(shim string, r *driver.Reply) error {
+	if r.Bytes != b.size.spew {
+		return fmt.Errorf("%d bytes were written, %d have arrived", b.size.spew, r.Bytes)
+	}
+	span, err := r.Span(driver.FirstByte, driver.LastByte)
+	if err == nil {
+		b.samples.Add("stdout", shim, megabytes(float64(r.Bytes))/length(span).Seconds())
+	}
+	return err
+}
+
+// crowd starts many shims at once.
+func (b *bench) crowd(ctx context.Context, s shim) (err error) {
+	request := driver.Request{Op: driver.Crowd, Exe: s.exe, Legacy: s.legacy}
+	for range b.size.crowd {
+		b.count++
+		m := driver.Member{ID: fmt.Sprintf("bench-%d-%s", b.count, s.name)}
+		if m.Bundle, m.Rootfs, err = b.prepare(ctx, m.ID, []string{"probe", "sleep"}); err != nil {
+			return err
+		}
+		request.Crowd = append(request.Crowd, m)
+	}
+	reply, err := b.driver.Do(request)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.name, err)
+	}
+	span, err := reply.Span(driver.Begin, driver.Started)
+	if err != nil {
+		return err
+	}
+	b.samples.Add("crowd", s.name, length(span).Seconds())
+	total := 0.0
+	for _, m := range request.Crowd {
+		pid, err := findProcess(base(s.exe), m.ID)
+		if err != nil {
+			return err
+		}
+		bytes, err := privateMemory(pid)
+		if err != nil {
+			return err
+		}
+		total += megabytes(bytes)
+	}
+	b.samples.Add("crowd.memory", s.name, total)
+	request.Op = driver.Disperse
+	_, err = b.driver.Do(request)
+	return err
 }
 
 func (b *bench) newTask(ctx context.Context, s shim, args ...string) (*task, error) {
@@ -192,7 +279,7 @@ func (b *bench) endingContainer(ctx context.Context, s shim) error {
 	if err != nil {
 		return err
 	}
-	return steps(t.life, t.own, t.cpu, t.shutdown)
+	return steps(t.life, t.own, t.cpu, t.shutdown, t.clean)
 }
 
 func (t *task) create() error {
@@ -228,6 +315,15 @@ func (t *task) finish(kill bool) error {
 func (t *task) shutdown() error {
 	_, err := t.do(driver.Request{Op: driver.Shutdown})
 	return err
+}
+
+// clean is the delete action, which containerd runs when a shim is gone.
+func (t *task) clean() error {
+	r, err := t.do(driver.Request{Op: driver.Clean, Exe: t.shim.exe})
+	if err != nil {
+		return err
+	}
+	return t.note("delete", r, driver.Begin, driver.Answered)
 }
 
 func (t *task) threads() error {
@@ -283,12 +379,5 @@ func (t *task) spew() error {
 	if err != nil {
 		return err
 	}
-	if r.Bytes != t.size.spew {
-		return fmt.Errorf("%d bytes were written, %d have arrived", t.size.spew, r.Bytes)
-	}
-	span, err := r.Span(driver.FirstByte, driver.LastByte)
-	if err == nil {
-		t.samples.Add("stdout", t.shim.name, megabytes(float64(r.Bytes))/length(span).Seconds())
-	}
-	return err
+	return t.throughput(t.shim.name, r)
 }

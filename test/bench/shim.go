@@ -42,10 +42,11 @@ type bench struct {
 	stdin   io.Closer
 	samples figure.Samples
 	size    size
-	trace   io.Writer // gets marks and the emulator's calls; nil for none
-	parent  string    // the image's snapshot
-	last    int       // of the emulator's calls that have been read
-	count   int       // of the tasks
+	trace   io.Writer     // gets marks and the emulator's calls; nil for none
+	parent  string        // the image's snapshot
+	way     time.Duration // of a native call to the emulator and back
+	last    int           // of the emulator's calls that have been read
+	count   int           // of the tasks
 }
 
 // openBench puts driver and shims into a lab. The caller closes what it returns.
@@ -168,7 +169,29 @@ func (b *bench) prepare(ctx context.Context, id string, args []string) (string, 
 	return dir, mounts, nil
 }
 
-// emulatorCalls returns the spans of the emulator's calls by a shim since the last time.
+// imageFile is where a file of the image's only layer lies in the lab.
+func imageFile(rootfs []driver.Mount, name string) (string, error) {
+	const option = "parentLayerPaths="
+	for _, m := range rootfs {
+		for _, o := range m.Options {
+			text, ok := strings.CutPrefix(o, option)
+			if !ok {
+				continue
+			}
+			var layers []string
+			if err := json.Unmarshal([]byte(text), &layers); err != nil {
+				return "", fmt.Errorf("%s: %w", o, err)
+			}
+			if len(layers) == 1 {
+				return layers[0] + `\Files\` + name, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("the mounts %v do not name one parent layer", rootfs)
+}
+
+// emulatorCalls returns the spans of the emulator's calls by a shim since the
+// last time, the way there and back included.
 func (b *bench) emulatorCalls(pid uint32, exe string) (all, creates []figure.Span, err error) {
 	found, err := b.lab.Calls(hcsemu.CallFilter{After: b.last})
 	if err != nil {
@@ -182,7 +205,7 @@ func (b *bench) emulatorCalls(pid uint32, exe string) (all, creates []figure.Spa
 		if b.trace != nil {
 			fmt.Fprintf(b.trace, "  %s +%-8s %s\n", c.Time.Format("05.0000"), c.Duration.Round(100*time.Microsecond), c.Function)
 		}
-		span := figure.Span{Begin: c.Time, End: c.Time.Add(c.Duration)}
+		span := figure.Span{Begin: c.Time.Add(-b.way / 2), End: c.Time.Add(c.Duration + b.way/2)}
 		all = append(all, span)
 		if c.Function == "HcsCreateProcess" {
 			creates = append(creates, span)

@@ -49,6 +49,16 @@ const (
 	Finish Op = "finish"
 	// Shutdown ends the shim: [Ended].
 	Shutdown Op = "shutdown"
+	// Clean runs the shim's delete action, as after the shim's end: [Answered].
+	Clean Op = "clean"
+	// Crowd does Start and Create for each of Request.Crowd, all at once:
+	// [Connected] when the last is, [Started] when the last is. Disperse
+	// kills, deletes and shuts down all of them: [Ended].
+	Crowd    Op = "crowd"
+	Disperse Op = "disperse"
+	// Native makes Request.Count calls to the emulator that it answers at
+	// once: Reply.Calls. It is what any program's call takes there and back.
+	Native Op = "native"
 	// Direct runs a program without any shim, its output on a pipe of the
 	// driver's: [FirstByte], [LastByte]. It is the most that a shim can reach.
 	Direct Op = "direct"
@@ -78,7 +88,8 @@ type Mount struct {
 	Options              []string
 }
 
-// Request is one thing to do. ID and Op are always needed.
+// Request is one thing to do. ID and Op are always needed, but for Crowd,
+// Disperse and Native, which are about no one task.
 type Request struct {
 	Op     Op
 	ID     string
@@ -92,7 +103,14 @@ type Request struct {
 	Streams bool     // Create, Exec: give the process an output
 	Kill    bool     // Finish
 	Method  string   // Call: "Stats", "Pids", "State" or "Connect"
-	Count   int      // Call
+	Count   int      // Call, Native
+	Crowd   []Member // Crowd, Disperse
+}
+
+// Member is one of a crowd.
+type Member struct {
+	ID, Bundle string
+	Rootfs     []Mount
 }
 
 // Span is from one moment to another.

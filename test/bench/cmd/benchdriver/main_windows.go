@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/containerd/ttrpc"
@@ -33,11 +33,41 @@ func run() error {
 	return driver.Serve(os.Stdin, os.Stdout, d.do)
 }
 
-// drive does what the other half asks, one thing at a time.
+// drive does what the other half asks, one thing at a time. A crowd's tasks it
+// drives side by side.
 type drive struct {
 	exits *exits
-	shims map[string]*ttrpc.Client // by task id
-	inits map[string]*running      // by task id
+
+	mu    sync.Mutex
+	shims map[string]*ttrpc.Client // by task id; guarded by mu
+	inits map[string]*running      // by task id; guarded by mu
+}
+
+// shim returns the connection to a task's shim.
+func (d *drive) shim(id string) (*ttrpc.Client, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	client, ok := d.shims[id]
+	if !ok {
+		return nil, fmt.Errorf("no shim was started for %q", id)
+	}
+	return client, nil
+}
+
+// note keeps what was made for a task.
+func note[T any](d *drive, all map[string]T, id string, made T) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all[id] = made
+}
+
+// take returns what was kept for a task and keeps it no more.
+func take[T any](d *drive, all map[string]T, id string) T {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	kept := all[id]
+	delete(all, id)
+	return kept
 }
 
 func (d *drive) do(r driver.Request) (*driver.Reply, error) {
@@ -50,12 +80,19 @@ func (d *drive) do(r driver.Request) (*driver.Reply, error) {
 		err = d.start(ctx, r, m)
 	case driver.Direct:
 		err = d.direct(ctx, r, m)
+	case driver.Clean:
+		err = clean(ctx, r, m)
+	case driver.Native:
+		err = native(r, m)
+	case driver.Crowd:
+		err = d.crowd(ctx, r, m)
+	case driver.Disperse:
+		err = d.disperse(ctx, r, m)
 	default:
-		client, ok := d.shims[r.ID]
-		if !ok {
-			return nil, errors.New("no shim was started for it")
+		var client *ttrpc.Client
+		if client, err = d.shim(r.ID); err == nil {
+			err = d.call(ctx, client, r, m)
 		}
-		err = d.call(ctx, client, r, m)
 	}
 	return &m.Reply, err
 }

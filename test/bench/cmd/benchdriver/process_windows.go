@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -56,11 +57,15 @@ type sink struct {
 	err         error
 }
 
-// newSink serves a pipe and reads from whoever dials it.
+// readSize is the buffer with which containerd's clients read an output (pkg/cio).
+const readSize = 32 << 10
+
+// newSink serves a pipe as containerd's clients do, and reads from whoever
+// dials it.
 func newSink(id string) (*sink, error) {
 	s := &sink{path: `\\.\pipe\isol-bench-` + id + "-stdout", done: make(chan struct{})}
 	var err error
-	s.listener, err = winio.ListenPipe(s.path, &winio.PipeConfig{InputBufferSize: 1 << 16, OutputBufferSize: 1 << 16})
+	s.listener, err = winio.ListenPipe(s.path, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +81,7 @@ func (s *sink) read() {
 		return
 	}
 	defer conn.Close()
-	buffer := make([]byte, 64<<10)
+	buffer := make([]byte, readSize)
 	for {
 		n, err := conn.Read(buffer)
 		s.last = time.Now()
@@ -116,7 +121,7 @@ func (d *drive) direct(ctx context.Context, r driver.Request, m *marks) error {
 	if err != nil {
 		return err
 	}
-	out, err := openPipe(s.path)
+	out, err := openPipe(ctx, s.path)
 	if err != nil {
 		return err
 	}
@@ -134,15 +139,21 @@ func (d *drive) direct(ctx context.Context, r driver.Request, m *marks) error {
 	return cmd.Wait()
 }
 
-// openPipe opens a pipe as a handle that a child can write to as to a file.
-func openPipe(path string) (*os.File, error) {
+// openPipe opens a pipe as a handle that a child can write to as to a file. A
+// pipe that nobody accepts yet is busy.
+func openPipe(ctx context.Context, path string) (*os.File, error) {
 	name, err := windows.UTF16PtrFromString(path)
 	if err != nil {
 		return nil, err
 	}
-	h, err := windows.CreateFile(name, windows.GENERIC_WRITE, 0, nil, windows.OPEN_EXISTING, 0, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+	for {
+		h, err := windows.CreateFile(name, windows.GENERIC_WRITE, 0, nil, windows.OPEN_EXISTING, 0, 0)
+		switch {
+		case err == nil:
+			return os.NewFile(uintptr(h), path), nil
+		case !errors.Is(err, windows.ERROR_PIPE_BUSY) || ctx.Err() != nil:
+			return nil, fmt.Errorf("open %s: %w", path, err)
+		}
+		time.Sleep(time.Millisecond)
 	}
-	return os.NewFile(uintptr(h), path), nil
 }

@@ -55,17 +55,14 @@ func (d *drive) start(ctx context.Context, r driver.Request, m *marks) error {
 	case !r.Legacy:
 		return errors.Join(fmt.Errorf("connect: %w", err), client.Close())
 	}
-	d.shims[r.ID] = client
+	note(d, d.shims, r.ID, client)
 	return nil
 }
 
 // startCommand is as containerd 2.4 builds it in core/runtime/v2/command.go.
 func startCommand(ctx context.Context, r driver.Request) (*exec.Cmd, error) {
-	cmd := exec.CommandContext(ctx, r.Exe, "-namespace", namespace, "-address", containerdPipe,
-		"-publish-binary", containerdExe, "-id", r.ID, "start")
+	cmd := command(ctx, r, "start")
 	cmd.Dir = r.Bundle
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=2", "MAX_SHIM_VERSION=2",
-		"TTRPC_ADDRESS="+eventsPipe, "GRPC_ADDRESS="+containerdPipe, "NAMESPACE="+namespace)
 	if r.Legacy {
 		return cmd, nil
 	}
@@ -76,6 +73,26 @@ func startCommand(ctx context.Context, r driver.Request) (*exec.Cmd, error) {
 	})
 	cmd.Stdin = bytes.NewReader(params)
 	return cmd, err
+}
+
+// command is an action of a shim.
+func command(ctx context.Context, r driver.Request, action ...string) *exec.Cmd {
+	args := []string{"-namespace", namespace, "-address", containerdPipe, "-publish-binary", containerdExe, "-id", r.ID}
+	cmd := exec.CommandContext(ctx, r.Exe, append(args, action...)...)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=2", "MAX_SHIM_VERSION=2",
+		"TTRPC_ADDRESS="+eventsPipe, "GRPC_ADDRESS="+containerdPipe, "NAMESPACE="+namespace)
+	return cmd
+}
+
+// clean runs the delete action.
+func clean(ctx context.Context, r driver.Request, m *marks) error {
+	cmd := command(ctx, r, "-bundle", r.Bundle, "delete")
+	m.at(driver.Begin)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("delete: %w: %s", err, out)
+	}
+	m.at(driver.Answered)
+	return nil
 }
 
 // answered is the address in what start has written: a message, or as runhcs

@@ -42,7 +42,8 @@ func (d *drive) create(ctx context.Context, client *ttrpc.Client, r driver.Reque
 	}
 	m.at(driver.Started)
 	m.PID = started.Pid
-	d.inits[r.ID], err = openProcess(started.Pid)
+	process, err := openProcess(started.Pid)
+	note(d, d.inits, r.ID, process)
 	return err
 }
 
@@ -105,8 +106,7 @@ func (d *drive) over(ctx context.Context, tasks task.TTRPCTaskService, process *
 
 func (d *drive) finish(ctx context.Context, client *ttrpc.Client, r driver.Request, m *marks) error {
 	tasks := task.NewTTRPCTaskClient(client)
-	process := d.inits[r.ID]
-	delete(d.inits, r.ID)
+	process := take(d, d.inits, r.ID)
 	m.at(driver.Begin)
 	if r.Kill {
 		if _, err := tasks.Kill(ctx, &task.KillRequest{ID: r.ID, Signal: 9}); err != nil {
@@ -118,7 +118,7 @@ func (d *drive) finish(ctx context.Context, client *ttrpc.Client, r driver.Reque
 }
 
 func (d *drive) shutdown(ctx context.Context, client *ttrpc.Client, r driver.Request, m *marks) error {
-	delete(d.shims, r.ID)
+	take(d, d.shims, r.ID)
 	m.at(driver.Begin)
 	// A shim may end before its answer has gone out: that it ends is what counts.
 	_, _ = task.NewTTRPCTaskClient(client).Shutdown(ctx, &task.ShutdownRequest{ID: r.ID})
