@@ -305,9 +305,15 @@ func (c *containerd) stop() {
 	srv := c.srv
 	c.srv = nil
 	c.mu.Unlock()
-	if srv != nil {
-		_ = srv.Close()
+	if srv == nil {
+		return
 	}
+	// What it has taken it also answers: an event whose answer is lost is
+	// rightly sent again.
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = srv.Shutdown(ctx)
+	_ = srv.Close()
 }
 
 func (c *containerd) Forward(_ context.Context, r *events.ForwardRequest) (*emptypb.Empty, error) {
