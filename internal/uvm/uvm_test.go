@@ -56,7 +56,7 @@ func newBench(t *testing.T) *bench {
 		}
 	}
 	b.layers = layers.Layers{Parents: []string{top, base}, Scratch: scratch}
-	short := time.Second
+	short := 2 * time.Second
 	b.cfg = uvm.Config{
 		Owner:   "containerd-shim-isol-v1.exe",
 		Plan:    &isolation.UVM{ID: "pod@vm", MemoryMB: 1024, Processor: isolation.Processor{Count: 2}, AllowOvercommit: true},
