@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -102,6 +103,33 @@ func FuzzFrame(f *testing.F) {
 		}
 		if !bytes.Equal(out, in[:len(out)]) {
 			t.Errorf("read and written again: %x, want %x", out, in[:len(out)])
+		}
+	})
+}
+
+// Whatever stands in a message's body, the host must not panic, and only the
+// call that the message answers may end.
+func FuzzReceive(f *testing.F) {
+	f.Add(uint32(ProcGetProperties.Response()), int64(1), []byte(`{"Result":0,"Properties":"{}"}`))
+	f.Add(uint32(ProcGetProperties.Response()), int64(1), []byte(`{"Result":"x"`))
+	f.Add(uint32(NotifyContainer), int64(0), []byte(`{"ContainerId":"web","Type":"UnexpectedExit","ResultInfo":"{}"}`))
+	f.Add(uint32(0x70000000), int64(2), []byte(nil))
+	f.Fuzz(func(t *testing.T, kind uint32, id int64, body []byte) {
+		mine := &call{proc: ProcGetProperties, resp: &PropertiesResponse{}, done: make(chan struct{})}
+		other := &call{proc: ProcStart, resp: &ResponseBase{}, done: make(chan struct{})}
+		b := &bridge{
+			log: slog.New(slog.DiscardHandler), notify: func(ContainerNotification) {},
+			calls: map[int64]*call{1: mine, 7: other}, late: map[int64]func([]byte){},
+		}
+		b.receive(Frame{Type: MessageType(kind), ID: id, Body: body})
+		for n, c := range map[int64]*call{1: mine, 7: other} {
+			select {
+			case <-c.done:
+				if id != n {
+					t.Errorf("a message with id %d ended call %d", id, n)
+				}
+			default:
+			}
 		}
 	})
 }
