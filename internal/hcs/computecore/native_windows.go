@@ -70,15 +70,15 @@ func wide(s string) (*uint16, error) {
 	return p, nil
 }
 
-// taken copies a string that the service allocated, and frees it with LocalFree,
-// as Microsoft's samples do. (runhcs uses CoTaskMemFree, which gives back to the
-// same heap, but loads ole32.dll, user32.dll and more for it.)
+// taken copies a string that the service allocated, and frees it, as runhcs
+// does, with CoTaskMemFree. Microsoft's samples free the same strings with
+// LocalFree; both give back to the process's heap:
 // https://learn.microsoft.com/virtualization/api/hcs/reference/operationcompletionsample
 func taken(p *uint16) string {
 	if p == nil {
 		return ""
 	}
-	defer windows.LocalFree(windows.Handle(unsafe.Pointer(p))) //nolint:errcheck // it fails only for what is no memory
+	defer windows.CoTaskMemFree(unsafe.Pointer(p))
 	return windows.UTF16PtrToString(p)
 }
 

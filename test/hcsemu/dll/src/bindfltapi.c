@@ -1,6 +1,7 @@
 // bindfltapi.dll: the bind filter. It has no public documentation; the
 // signatures are those that go-winio calls (pkg/bindfilter/bind_filter.go).
 #include "transport.h"
+#include <objbase.h>
 #include <winternl.h>
 
 const WCHAR front_name[] = L"bindfltapi.dll";
@@ -68,7 +69,7 @@ HRESULT WINAPI BfGetMappings(DWORD flags, HANDLE job, PCWSTR root, void *sid, DW
             hr = HRESULT_FROM_WIN32(ERROR_MORE_DATA);
         *size = needed;
     }
-    task_free(document);
+    CoTaskMemFree(document);
     reply_free(&reply);
     return hr;
 }

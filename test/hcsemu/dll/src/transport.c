@@ -1,5 +1,6 @@
 // See transport.h.
 #include "frame.h"
+#include <objbase.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -368,7 +369,7 @@ static void deliver_event(const BYTE *body, DWORD size)
     }
     ReleaseSRWLockExclusive(&front.lock);
     WakeAllConditionVariable(&front.callback_done);
-    task_free(data);
+    CoTaskMemFree(data);
 }
 
 // deliver_disconnect tells each subscription of the lost generation, and
