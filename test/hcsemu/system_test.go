@@ -296,6 +296,7 @@ func TestReservedHandle(t *testing.T) {
 		b.ok(err)
 		b.ok(b.CloseProcess(p))
 		b.ok(b.CloseSystem(r))
+		eventually(t, "the system has given its volume back", func() bool { return len(b.e.Ledger().Leaks()) == 1 })
 	})
 	t.Run("goes with a failure", func(t *testing.T) {
 		r := b.Reserve()
