@@ -46,6 +46,7 @@ type options struct {
 	short bool
 	size  size
 	json  string
+	doc   bool
 	trace bool
 	extra []string // NAME=FILE
 }
@@ -58,6 +59,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	set.BoolVar(&o.short, "short", false, "one small round: shows that all can be measured, not how much it is")
 	set.IntVar(&rounds, "rounds", 0, "how many rounds; 0 for what is usual")
 	set.StringVar(&o.json, "json", "", "write all samples to this `file`")
+	set.BoolVar(&o.doc, "doc", false, "write the report into docs/performance.md, and its plot beside that")
 	set.BoolVar(&o.trace, "trace", false, "print when what happened: the driver's marks and the emulator's calls")
 	set.Func("shim", "compare a further build of isol's shim too, as `NAME=FILE`; may be repeated", func(s string) error {
 		if name, file, ok := strings.Cut(s, "="); !ok || name == "" || file == "" {
@@ -96,10 +98,35 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := report.WriteTable(stdout); err != nil {
 		return err
 	}
+	if o.doc {
+		if err := writeDoc(report); err != nil {
+			return err
+		}
+	}
 	if missing := report.Missing(); len(missing) > 0 {
 		return fmt.Errorf("not obtained: %s", strings.Join(missing, ", "))
 	}
 	return nil
+}
+
+// Where -doc writes, from the root of the tree.
+const (
+	page    = "docs/performance.md"
+	picture = "performance.svg"
+)
+
+func writeDoc(report *figure.Report) error {
+	text, err := os.ReadFile(page)
+	if err != nil {
+		return fmt.Errorf("%w: -doc needs the root of the tree as the current folder", err)
+	}
+	if text, err = report.Embed(text, picture); err != nil {
+		return fmt.Errorf("%s: %w", page, err)
+	}
+	if err := os.WriteFile(page, text, 0o644); err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(filepath.Dir(page), picture), report.WritePlot)
 }
 
 // measure does all rounds in a lab of its own.
@@ -144,7 +171,7 @@ func measure(ctx context.Context, o options, progress io.Writer) (_ *figure.Repo
 		slices.Reverse(shims)
 	}
 	report := &figure.Report{
-		Time: time.Now(), Rounds: o.size.rounds, Reference: reference, Figures: figures, Samples: b.samples,
+		Time: time.Now(), Machine: machine(ctx), Rounds: o.size.rounds, Reference: reference, Figures: figures, Floors: floors, Samples: b.samples,
 	}
 	for _, s := range shims {
 		report.Shims = append(report.Shims, figure.Shim{Name: s.name})

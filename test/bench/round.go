@@ -48,10 +48,6 @@ type taken struct {
 	ended  time.Time // the container's process in it, if any
 }
 
-// without is the name under which the floors are noted: what it takes with no
-// shim between.
-const without = "no shim"
-
 // floor measures what no shim can do better: the way of a native call, and a
 // program that writes to the client's pipe itself.
 func (b *bench) floor(ctx context.Context) error {
@@ -64,7 +60,7 @@ func (b *bench) floor(ctx context.Context) error {
 		way = append(way, milliseconds(length(span)))
 	}
 	b.way = time.Duration(figure.Summarize(way).Median * 1e6)
-	b.samples.Add("native", without, milliseconds(b.way))
+	b.samples.Add("native", figure.Without, milliseconds(b.way))
 	b.count++
 	id := fmt.Sprintf("bench-%d", b.count)
 	_, rootfs, err := b.prepare(ctx, id, nil)
@@ -81,7 +77,7 @@ func (b *bench) floor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return b.throughput(without, direct)
+	return b.throughput(figure.Without, direct)
 }
 
 // throughput notes how fast an output came.
@@ -328,7 +324,12 @@ func (t *task) clean() error {
 
 func (t *task) threads() error {
 	n, err := threads(t.linux)
+	if err != nil {
+		return err
+	}
 	t.samples.Add("threads", t.shim.name, float64(n))
+	own, err := ownMemory(t.linux)
+	t.samples.Add("memory.own", t.shim.name, megabytes(own))
 	return err
 }
 

@@ -5,7 +5,6 @@
 package figure
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -17,7 +16,6 @@ type Figure struct {
 	ID      string  // "create.own"
 	Name    string  // as the report calls it
 	Unit    string  // "MB", "ms", "MB/s"
-	Group   string  // what it is plotted with
 	More    bool    // more is better
 	Goal    float64 // what the ratio to the reference should be at most (with More: at least); 0 for no goal
 	Digits  int     // behind the point
@@ -150,7 +148,7 @@ func (f Figure) value(s Summary) string {
 func widest(texts []string) int {
 	n := 0
 	for _, t := range texts {
-		n = cmp.Or(max(n, len([]rune(t))), n)
+		n = max(n, len([]rune(t)))
 	}
 	return n
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -13,12 +14,27 @@ import (
 type Report struct {
 	Time      time.Time // when it ended
 	Machine   string    // what it ran on: system, processors, Wine
-	Commands  []string  // what to type to get it again
 	Rounds    int
 	Shims     []Shim // the first is the one that the project is about
 	Reference string // name of the shim that ratios are to
 	Figures   []Figure
 	Samples   Samples
+	Floors    []Figure // what was measured without any shim, noted under the name Without
+}
+
+// Without is the name under which floors are noted: no shim can do better.
+const Without = "no shim"
+
+// floors is a line about what was measured without a shim; empty for nothing.
+func (r *Report) floors() string {
+	var parts []string
+	for _, f := range r.Floors {
+		parts = append(parts, fmt.Sprintf("%s %s %s", f.Name, f.value(Summarize(r.Samples[f.ID][Without])), f.Unit))
+	}
+	if parts == nil {
+		return ""
+	}
+	return Without + ": " + strings.Join(parts, "; ")
 }
 
 // Shim is one of those compared.
@@ -97,6 +113,10 @@ func (r *Report) WriteTable(w io.Writer) error {
 			return err
 		}
 	}
+	if floors := r.floors(); floors != "" {
+		_, err := fmt.Fprintln(w, floors)
+		return err
+	}
 	return nil
 }
 
@@ -122,7 +142,7 @@ func (r *Report) WriteJSON(w io.Writer) error {
 		Shims     []Shim       `json:"shims"`
 		Figures   []jsonFigure `json:"figures"`
 	}{r.Time, r.Machine, r.Rounds, r.Reference, r.Shims, nil}
-	for _, f := range r.Figures {
+	for _, f := range append(slices.Clone(r.Figures), r.Floors...) {
 		j := jsonFigure{
 			ID: f.ID, Name: f.Name, Unit: f.Unit, Meaning: f.Meaning, Goal: f.Goal,
 			Shims: map[string]Summary{}, Ratio: map[string]float64{}, Values: r.Samples[f.ID],
