@@ -80,7 +80,7 @@ func report() *Report {
 	s.Add("stdout", Without, 120)
 	return &Report{
 		Floors: []Figure{{ID: "stdout", Name: "stdout", Unit: "MB/s"}},
-		Time: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), Machine: "a machine", Rounds: 4,
+		Time:   time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), Machine: "a machine", Rounds: 4,
 		Shims: []Shim{{Name: "isol"}, {Name: "runhcs"}}, Reference: "runhcs", Samples: s,
 		Figures: []Figure{
 			{ID: "exe", Name: "exe", Unit: "MB", Goal: 0.6, Digits: 2, Meaning: "the file"},
