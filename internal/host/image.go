@@ -65,6 +65,12 @@ func ReadImage(layers []string) (Image, error) {
 // versionOf returns the version of the first of names that exists in root's
 // Windows\System32.
 func versionOf(root string, names []string) (Version, string, error) {
+	// On Windows the first file is there under any spelling: one call, and a
+	// create waits for it.
+	path := filepath.Join(root, "Windows", "System32", names[0])
+	if v, err := FileVersion(path); !errors.Is(err, fs.ErrNotExist) {
+		return v, path, err
+	}
 	dir, ok := descend(root, "Windows", "System32")
 	if !ok {
 		return Version{}, "", nil
