@@ -18,7 +18,7 @@ type Deadlines struct {
 	Signal        time.Duration // the delivery of a signal; it goes on after Kill has answered
 	SignalAnswer  time.Duration // how long Kill waits for the delivery's outcome
 	Kill          time.Duration // from SIGKILL to the end of the init; then the container is terminated
-	Drain         time.Duration // delivery of output after the end of a process, whatever moves
+	Drain         time.Duration // delivery of output after the end of a process, even if a grandchild goes on writing
 	DrainQuiet    time.Duration // silence after which a pipe held by a grandchild counts as ended
 	Orphan        time.Duration // from the end of a container, or the news of it, to the end of its processes
 	Shutdown      time.Duration // graceful end of a container; then it is terminated

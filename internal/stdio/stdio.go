@@ -25,11 +25,13 @@
 //
 // # Draining
 //
-// After the process has exited its output is relayed until its end, and no flat
-// deadline cuts it: as long as bytes move, [Streams.Drain] waits. It gives up
-// when nothing has moved for [IdleLimit] while waiting for the process (a
-// grandchild may hold the pipe for ever), [StallLimit] while waiting for the
-// reader, or [LostLimit] while the reader has gone.
+// After the process has exited its output is relayed until its end. As long as
+// bytes move, [Streams.Drain] waits. It gives up when nothing has moved for
+// [IdleLimit] while waiting for the process (a grandchild may hold the pipe for
+// ever), [StallLimit] while waiting for the reader, or [LostLimit] while the
+// reader has gone. The caller's context is the cap over all of it: what a dead
+// process has left is at most a full pipe and a full buffer, so what still moves
+// when the cap is reached comes from a grandchild that goes on writing.
 //
 // # Concurrency
 //
