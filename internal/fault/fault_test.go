@@ -81,3 +81,31 @@ func TestKindNumbers(t *testing.T) {
 		t.Errorf("unknown kind prints %q", got)
 	}
 }
+
+// A code in the spelling of another DLL must get the same words: a user who
+// meets it through vmcompute.dll has the same trouble.
+func TestCodes(t *testing.T) {
+	codes := Codes{
+		{Number: 5, Kind: PermissionDenied, Hint: "run as administrator"},
+		{Number: 0x80370112, Kind: FailedPrecondition, Says: "bad layer"},
+	}
+	for _, tc := range []struct {
+		name string
+		code uint32
+		want Kind
+		text string
+	}{
+		{"plain", 5, PermissionDenied, "the cause (run as administrator)"},
+		{"as an HRESULT", 0x80070005, PermissionDenied, "the cause (run as administrator)"},
+		{"as an NTSTATUS of the compute service", 0xc0370112, FailedPrecondition, "bad layer: the cause"},
+		{"not listed", 6, Unknown, "the cause"},
+		{"of another facility", 0x80080005, Unknown, "the cause"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			err := codes.Explain(tc.code, errCause)
+			if KindOf(err) != tc.want || err.Error() != tc.text || !errors.Is(err, errCause) {
+				t.Errorf("Explain(%#x) = %v (%v), want %q (%v)", tc.code, err, KindOf(err), tc.text, tc.want)
+			}
+		})
+	}
+}

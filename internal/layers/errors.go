@@ -27,26 +27,7 @@ func (e *CallError) Error() string {
 }
 
 // Unwrap returns a fault with the kind and the advice that fit the code.
-func (e *CallError) Unwrap() error {
-	for _, c := range codes {
-		if c.code == win32(e.Code) {
-			return &fault.Error{Kind: c.kind, Detail: c.says, Hint: c.hint, Err: e.Err}
-		}
-	}
-	return e.Err
-}
-
-// win32 takes the Win32 code out of an HRESULT of that facility, and brings
-// the two spellings of HCS codes (0xC037…, 0x8037…) to one.
-func win32(code uint32) uint32 {
-	switch {
-	case code&0xffff0000 == 0x80070000:
-		return code & 0xffff
-	case code&0xffff0000 == 0xc0370000:
-		return code&0xffff | 0x80370000
-	}
-	return code
-}
+func (e *CallError) Unwrap() error { return codes.Explain(e.Code, e.Err) }
 
 // Win32 and HCS codes of the layer functions that isol knows what to do about.
 // https://learn.microsoft.com/windows/win32/debug/system-error-codes
@@ -65,23 +46,18 @@ const (
 	codeBadLayer       = 0x80370112 // HCS_E_INVALID_LAYER
 )
 
-var codes = []struct {
-	code       uint32
-	kind       fault.Kind
-	says, hint string
-}{
-	{codeFileNotFound, fault.NotFound, "", ""},
-	{codePathNotFound, fault.NotFound, "", ""},
-	{codeNotFound, fault.NotFound, "", ""},
-	{codeAccessDenied, fault.PermissionDenied, "", "the shim needs administrator rights, and the disk must not be attached elsewhere"},
-	{codeNotReady, fault.Unavailable, "the disk was not ready", "try again: the host is slow to attach disks"},
-	{codeNotConnected, fault.Unavailable, "the disk was not ready", "try again: the host is slow to attach disks"},
-	{codeDevNotExist, fault.NotFound, "", ""},
-	{codeSharing, fault.FailedPrecondition, "the disk is in use", "another container or program holds it open"},
-	{codeDiskFull, fault.ResourceExhausted, "the host's disk is full", "free space on the volume of the snapshots"},
-	{codeRPCUnavailable, fault.Unavailable, "the compute service is not there", "check that the vmcompute service runs"},
-	{codeBadLayer, fault.FailedPrecondition, "the host does not recognise the image's layer format",
-		"an image newer than the host can have such layers: use one of an older release, for example ltsc2022"},
+var codes = fault.Codes{
+	{Number: codeFileNotFound, Kind: fault.NotFound},
+	{Number: codePathNotFound, Kind: fault.NotFound},
+	{Number: codeNotFound, Kind: fault.NotFound},
+	{Number: codeAccessDenied, Kind: fault.PermissionDenied, Hint: "the shim needs administrator rights, and the disk must not be attached elsewhere"},
+	{Number: codeNotReady, Kind: fault.Unavailable, Says: "the disk was not ready", Hint: "try again: the host is slow to attach disks"},
+	{Number: codeNotConnected, Kind: fault.Unavailable, Says: "the disk was not ready", Hint: "try again: the host is slow to attach disks"},
+	{Number: codeDevNotExist, Kind: fault.NotFound},
+	{Number: codeSharing, Kind: fault.FailedPrecondition, Says: "the disk is in use", Hint: "another container or program holds it open"},
+	{Number: codeDiskFull, Kind: fault.ResourceExhausted, Says: "the host's disk is full", Hint: "free space on the volume of the snapshots"},
+	{Number: codeRPCUnavailable, Kind: fault.Unavailable, Says: "the compute service is not there", Hint: "check that the vmcompute service runs"},
+	{Number: codeBadLayer, Kind: fault.FailedPrecondition, Says: "the host does not recognise the image's layer format", Hint: "an image newer than the host can have such layers: use one of an older release, for example ltsc2022"},
 }
 
 // retryable reports whether err is one of the two that runhcs retries: under

@@ -191,5 +191,5 @@ func (s *store) unlock(scratch string, mine chan struct{}) {
 
 func hasCode(err error, want ...uint32) bool {
 	var e *CallError
-	return errors.As(err, &e) && slices.Contains(want, win32(e.Code))
+	return errors.As(err, &e) && slices.Contains(want, fault.Win32(e.Code))
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/Microsoft/go-winio/pkg/guid"
 	"golang.org/x/sys/windows"
+
+	"github.com/isolrun/isol/internal/fault"
 )
 
 // Windows returns the driver over the layer functions of vmcompute.dll.
@@ -131,7 +133,7 @@ func failed(call, path string, err error) error {
 	e := &CallError{Call: call, Path: path, Err: err}
 	var code syscall.Errno
 	if errors.As(err, &code) {
-		e.Code = win32(uint32(code))
+		e.Code = fault.Win32(uint32(code))
 		e.Err = syscall.Errno(e.Code)
 	}
 	return e

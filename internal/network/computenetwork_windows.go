@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/windows"
+
+	"github.com/isolrun/isol/internal/fault"
 )
 
 // Windows returns the driver over computenetwork.dll, which is loaded by the
@@ -133,7 +135,7 @@ func failed(name, id string, err error, said string) error {
 	e := &CallError{Call: name, ID: id, Said: said, Err: err}
 	var code syscall.Errno
 	if errors.As(err, &code) {
-		e.Code = win32(uint32(code))
+		e.Code = fault.Win32(uint32(code))
 		if e.Code != uint32(code) {
 			e.Err = syscall.Errno(e.Code)
 		}

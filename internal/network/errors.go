@@ -34,44 +34,25 @@ func (e *CallError) Error() string {
 }
 
 // Unwrap returns a fault with the kind and the advice that fit the code.
-func (e *CallError) Unwrap() error {
-	for _, c := range codes {
-		if c.code == win32(e.Code) {
-			return &fault.Error{Kind: c.kind, Detail: c.says, Hint: c.hint, Err: e.Err}
-		}
-	}
-	return e.Err
-}
-
-// win32 takes the Win32 code out of an HRESULT of that facility.
-func win32(code uint32) uint32 {
-	if code&0xffff0000 == 0x80070000 {
-		return code & 0xffff
-	}
-	return code
-}
+func (e *CallError) Unwrap() error { return codes.Explain(e.Code, e.Err) }
 
 const startService = "check that the hns service runs"
 
 // codes are those of which isol knows what they mean for the user.
 // https://learn.microsoft.com/windows/win32/debug/system-error-codes and
 // https://learn.microsoft.com/windows/win32/com/com-error-codes (HCN_E_…).
-var codes = []struct {
-	code       uint32
-	kind       fault.Kind
-	says, hint string
-}{
-	{5, fault.PermissionDenied, "", "the shim needs administrator rights"},                                                    // ERROR_ACCESS_DENIED
-	{126, fault.FailedPrecondition, "the host has no network service for containers", "install the Containers feature"},       // ERROR_MOD_NOT_FOUND
-	{127, fault.FailedPrecondition, "the host's network service is too old", "Windows Server 2019 and later have namespaces"}, // ERROR_PROC_NOT_FOUND
-	{1062, fault.Unavailable, "the network service is not there", startService},                                               // ERROR_SERVICE_NOT_ACTIVE
-	{1168, fault.NotFound, "", ""},                                                                                                     // ERROR_NOT_FOUND
-	{1722, fault.Unavailable, "the network service is not there", startService},                                                        // RPC_S_SERVER_UNAVAILABLE
-	{1753, fault.Unavailable, "the network service is not there", startService},                                                        // EPT_S_NOT_REGISTERED
-	{0x803b0001, fault.NotFound, "", ""},                                                                                               // HCN_E_NETWORK_NOT_FOUND
-	{0x803b0002, fault.NotFound, "there is no such endpoint", ""},                                                                      // HCN_E_ENDPOINT_NOT_FOUND
-	{0x803b0014, fault.FailedPrecondition, "the endpoint is attached already", "an endpoint has one container or VM"},                  // HCN_E_ENDPOINT_ALREADY_ATTACHED
-	{0x803b0020, fault.Unavailable, "the network service is stopping", startService},                                                   // HCN_E_MANAGER_STOPPED
-	{0x803b002b, fault.FailedPrecondition, "another namespace has the endpoint", "name that namespace, or use an endpoint of its own"}, // HCN_E_ENDPOINT_NAMESPACE_ALREADY_EXISTS
-	{0x803b002c, fault.FailedPrecondition, "it is still in use", "end the container that is in it"},                                    // HCN_E_ENTITY_HAS_REFERENCES
+var codes = fault.Codes{
+	{Number: 5, Kind: fault.PermissionDenied, Hint: "the shim needs administrator rights"},                                                              // ERROR_ACCESS_DENIED
+	{Number: 126, Kind: fault.FailedPrecondition, Says: "the host has no network service for containers", Hint: "install the Containers feature"},       // ERROR_MOD_NOT_FOUND
+	{Number: 127, Kind: fault.FailedPrecondition, Says: "the host's network service is too old", Hint: "Windows Server 2019 and later have namespaces"}, // ERROR_PROC_NOT_FOUND
+	{Number: 1062, Kind: fault.Unavailable, Says: "the network service is not there", Hint: startService},                                               // ERROR_SERVICE_NOT_ACTIVE
+	{Number: 1168, Kind: fault.NotFound}, // ERROR_NOT_FOUND
+	{Number: 1722, Kind: fault.Unavailable, Says: "the network service is not there", Hint: startService},                                                        // RPC_S_SERVER_UNAVAILABLE
+	{Number: 1753, Kind: fault.Unavailable, Says: "the network service is not there", Hint: startService},                                                        // EPT_S_NOT_REGISTERED
+	{Number: 0x803b0001, Kind: fault.NotFound},                                                                                                                   // HCN_E_NETWORK_NOT_FOUND
+	{Number: 0x803b0002, Kind: fault.NotFound, Says: "there is no such endpoint"},                                                                                // HCN_E_ENDPOINT_NOT_FOUND
+	{Number: 0x803b0014, Kind: fault.FailedPrecondition, Says: "the endpoint is attached already", Hint: "an endpoint has one container or VM"},                  // HCN_E_ENDPOINT_ALREADY_ATTACHED
+	{Number: 0x803b0020, Kind: fault.Unavailable, Says: "the network service is stopping", Hint: startService},                                                   // HCN_E_MANAGER_STOPPED
+	{Number: 0x803b002b, Kind: fault.FailedPrecondition, Says: "another namespace has the endpoint", Hint: "name that namespace, or use an endpoint of its own"}, // HCN_E_ENDPOINT_NAMESPACE_ALREADY_EXISTS
+	{Number: 0x803b002c, Kind: fault.FailedPrecondition, Says: "it is still in use", Hint: "end the container that is in it"},                                    // HCN_E_ENTITY_HAS_REFERENCES
 }
