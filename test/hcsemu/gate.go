@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 )
 
 // request is one call before it is carried out.
@@ -117,6 +118,8 @@ func dllOf(function string, api API) string {
 		return "computestorage.dll"
 	case len(function) > 3 && function[:3] == "Hcn":
 		return "computenetwork.dll"
+	case strings.HasPrefix(function, bridgePrefix):
+		return "guest bridge"
 	case len(function) > 2 && function[:2] == "Bf":
 		return "bindfltapi.dll"
 	case len(function) > 3 && function[:3] == "Hcs" && api == ComputeCore:

@@ -2,6 +2,7 @@ package hcsemu
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 
 	"github.com/isolrun/isol/internal/hcs/schema"
@@ -19,7 +20,31 @@ type MachineSpec struct {
 	ID        string
 	RuntimeID GUID // by which hvsockets address it
 	Document  *schema.VirtualMachine
+
+	// Bridge carries a request that the host sends to the guest over the guest
+	// bridge. It is a call like any other: its caller is the process that
+	// started the machine, the fault plan acts before and after handle, and
+	// the record has it. A request whose Bridge fails is answered with that error.
+	Bridge func(ctx context.Context, m Message, handle func(context.Context) (any, error)) error
 }
+
+// Message is a request on the guest bridge.
+type Message struct {
+	Procedure string          `json:"procedure"` // "Create"; the record's function is GcsCreate
+	Body      json.RawMessage `json:"body"`
+}
+
+// bridge returns what carries the messages to the guest of a system that c starts.
+func (c *Client) bridge(id string) func(context.Context, Message, func(context.Context) (any, error)) error {
+	c = c.As(ComputeCore) // the guest's codes are not the host interface's
+	return func(ctx context.Context, m Message, handle func(context.Context) (any, error)) error {
+		req := request{function: bridgePrefix + m.Procedure, system: id, args: Args{"message": document(string(m.Body))}, offline: true}
+		return c.do(ctx, req, handle)
+	}
+}
+
+// bridgePrefix begins the record's names of messages on the guest bridge.
+const bridgePrefix = "Gcs"
 
 // Machine is a running virtual machine. Its methods may be called from any goroutine.
 type Machine interface {
@@ -45,12 +70,12 @@ type Machine interface {
 
 // newMachine boots the machine of a system, or returns an idle one if the
 // runner has no machines.
-func (e *Emulator) newMachine(ctx context.Context, sys *system) (Machine, error) {
-	runner, ok := e.config.Runner.(MachineRunner)
+func (c *Client) newMachine(ctx context.Context, sys *system) (Machine, error) {
+	runner, ok := c.e.config.Runner.(MachineRunner)
 	if !ok {
 		return &idleMachine{done: make(chan struct{})}, nil
 	}
-	return runner.NewMachine(ctx, MachineSpec{ID: sys.id, RuntimeID: sys.runtimeID, Document: sys.doc.VirtualMachine})
+	return runner.NewMachine(ctx, MachineSpec{ID: sys.id, RuntimeID: sys.runtimeID, Document: sys.doc.VirtualMachine, Bridge: c.bridge(sys.id)})
 }
 
 // watchMachine waits for the machine's end and makes it the system's.

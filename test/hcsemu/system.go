@@ -252,19 +252,20 @@ func (c *Client) StartSystem(ctx context.Context, h Handle, options string) erro
 		sys.state = stateStarting
 		spec := e.siloSpecLocked(sys)
 		e.mu.Unlock()
-		return e.boot(ctx, sys, spec)
+		return c.boot(ctx, sys, spec)
 	})
 }
 
 // boot makes the silo or machine of a starting system and sets it running.
-func (e *Emulator) boot(ctx context.Context, sys *system, spec SiloSpec) error {
+func (c *Client) boot(ctx context.Context, sys *system, spec SiloSpec) error {
+	e := c.e
 	var (
 		silo    Silo
 		machine Machine
 		err     error
 	)
 	if sys.kind == schema.SystemVirtualMachine {
-		machine, err = e.newMachine(ctx, sys)
+		machine, err = c.newMachine(ctx, sys)
 	} else {
 		silo, err = e.config.Runner.NewSilo(ctx, spec)
 	}

@@ -24,6 +24,10 @@ type Config struct {
 	// Dial connects to an hvsocket service of the host.
 	Dial func(serviceID string) (net.Conn, error)
 
+	// Gate, if not nil, lets each request pass to handle, which returns the
+	// response, or does not; the error is then what the host is told.
+	Gate func(m hcsemu.Message, handle func() (any, error)) error
+
 	// Fault, if not nil, is asked before each request is handled. A response
 	// that is not nil is the answer; hang means that none is ever sent.
 	Fault func(proc gcs.Procedure, body []byte) (resp any, hang bool)
@@ -132,14 +136,31 @@ func (a *Agent) Left() []string {
 
 // handle answers one request.
 func (a *Agent) handle(proc gcs.Procedure, body []byte) any {
+	var resp any
+	handle := func() (_ any, err error) {
+		resp, err = a.answer(proc, body)
+		return resp, err
+	}
+	var err error
+	if a.cfg.Gate == nil {
+		_, err = handle()
+	} else {
+		err = a.cfg.Gate(hcsemu.Message{Procedure: proc.String(), Body: body}, handle)
+	}
+	if err != nil {
+		return refusal(err)
+	}
+	return resp
+}
+
+// answer does what one request asks. Without a response none is sent.
+func (a *Agent) answer(proc gcs.Procedure, body []byte) (any, error) {
 	a.mu.Lock()
 	fault := a.fault
 	a.mu.Unlock()
 	if fault != nil {
-		if resp, hang := fault(proc, body); hang {
-			return nil
-		} else if resp != nil {
-			return resp
+		if resp, hang := fault(proc, body); hang || resp != nil {
+			return resp, nil
 		}
 	}
 	handler := map[gcs.Procedure]func([]byte) (any, error){
@@ -158,16 +179,13 @@ func (a *Agent) handle(proc gcs.Procedure, body []byte) any {
 		gcs.ProcDumpStacks:        a.dumpStacks,
 	}[proc]
 	if handler == nil {
-		return refusal(fmt.Errorf("%w: the guest has no %v", hcsemu.EUnknownMessage, proc))
+		return nil, fmt.Errorf("%w: the guest has no %v", hcsemu.EUnknownMessage, proc)
 	}
 	resp, err := handler(body)
-	if err != nil {
-		return refusal(err)
+	if err == nil && resp == nil {
+		resp = &gcs.ResponseBase{}
 	}
-	if resp == nil {
-		return &gcs.ResponseBase{}
-	}
-	return resp
+	return resp, err
 }
 
 // refusal is the response that an error makes.

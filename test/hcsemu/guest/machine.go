@@ -96,6 +96,9 @@ func (m *Machines) NewMachine(_ context.Context, spec hcsemu.MachineSpec) (hcsem
 		agent, err := Serve(Config{
 			Build: m.Build, Runner: m.Runner, Hardware: x.hardware, Fault: m.Fault,
 			Dial: func(service string) (net.Conn, error) { return sockets.Dial(service) },
+			Gate: func(msg hcsemu.Message, handle func() (any, error)) error {
+				return spec.Bridge(context.Background(), msg, func(context.Context) (any, error) { return handle() })
+			},
 		})
 		if err != nil {
 			return nil, fmt.Errorf("%w: the guest cannot reach its host: %w", hcsemu.EConnectFailed, err)

@@ -23,6 +23,9 @@
 // them, and it becomes the machine when the first order, [Boot], arrives.
 // Nobody takes a guest twice.
 //
+// Each request of the host on the bridge passes the service on its way: it is
+// recorded there, and the fault plan acts on it, as on a native call (bridge.go).
+//
 // # States of a machine
 //
 //	          NewMachine          guest taken, Boot          "off", "shutdown"

@@ -39,7 +39,7 @@ func RunGuest(ctx context.Context, config GuestConfig) error {
 	defer conn.Close()
 	stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	g := &running{line: newLine(conn), runner: config.Runner, over: make(chan struct{})}
+	g := &running{line: newLine(conn), runner: config.Runner, over: make(chan struct{}), messages: map[uint64]*message{}}
 	defer g.agents.Wait()
 	defer close(g.over)
 	defer g.end()
@@ -59,6 +59,9 @@ type running struct {
 	agent  *guest.Agent // nil until the host answered; guarded by mu
 	ended  bool         // guarded by mu
 	resume func()       // ends a hang, nil without one; guarded by mu
+
+	messages map[uint64]*message // of the host, that are not answered yet; guarded by mu
+	last     uint64              // of their numbers; guarded by mu
 }
 
 // run takes orders until the power goes.
@@ -71,11 +74,12 @@ func (g *running) run() {
 		if o.Do == Crash {
 			return // without a word
 		}
+		if g.bridge(o) {
+			continue
+		}
 		report, err := g.obey(o)
 		if err != nil {
-			code := hcsemu.EFail
-			errors.As(err, &code)
-			report.Error, report.Code = err.Error(), uint32(code)
+			report.Error, report.Code = describe(err)
 		}
 		if report.Ended != "" {
 			report.Left = g.left()
@@ -145,6 +149,7 @@ func (g *running) boot(b *Boot) {
 	config := guest.Config{
 		Build: b.Build, Runner: g.runner, Hardware: g.hardware,
 		Dial: func(service string) (net.Conn, error) { return DialHost(b.Sockets, b.RuntimeID, service) },
+		Gate: g.pass,
 	}
 	g.agents.Add(1)
 	go func() {

@@ -21,6 +21,7 @@ const plugTimeout = 5 * time.Second
 // machine is the service's side of one machine.
 type machine struct {
 	id     string
+	bridge func(context.Context, hcsemu.Message, func(context.Context) (any, error)) error
 	worker *os.Process
 	done   chan struct{}
 	off    sync.Once
@@ -39,8 +40,8 @@ type machine struct {
 	reports sync.WaitGroup // the goroutine that reads them
 }
 
-func newMachine(id string, worker *os.Process) *machine {
-	m := &machine{id: id, worker: worker, done: make(chan struct{}), asked: map[uint64]chan Report{}}
+func newMachine(spec hcsemu.MachineSpec, worker *os.Process) *machine {
+	m := &machine{id: spec.ID, bridge: spec.Bridge, worker: worker, done: make(chan struct{}), asked: map[uint64]chan Report{}}
 	m.reports.Add(1)
 	return m
 }
@@ -68,8 +69,25 @@ func (m *machine) listen(listener net.Listener) {
 		if err := l.receive(&r); err != nil {
 			return
 		}
+		if r.Message != nil {
+			go m.carry(*r.Message)
+			continue
+		}
 		m.take(r)
 	}
+}
+
+// carry lets the guest handle a message of the host, and then answer it.
+func (m *machine) carry(msg Message) {
+	err := m.bridge(context.Background(), msg.Message, func(ctx context.Context) (any, error) {
+		r, err := m.ask(ctx, Order{Handle: msg.Number})
+		return r.Result, err
+	})
+	reply := &Reply{Number: msg.Number}
+	if err != nil {
+		reply.Error, reply.Code = describe(err)
+	}
+	m.send(Order{Reply: reply})
 }
 
 func (m *machine) take(r Report) {

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/isolrun/isol/internal/hcs/schema"
+	"github.com/isolrun/isol/test/hcsemu"
 )
 
 // Order is what the service tells a guest. One of the fields but Seq is set.
@@ -14,6 +15,17 @@ type Order struct {
 	Boot *Boot                       `json:"boot,omitempty"`
 	Plug *schema.ModificationRequest `json:"plug,omitempty"`
 	Do   Verb                        `json:"do,omitempty"`
+
+	Handle uint64 `json:"handle,omitempty"` // the message of that number: answered with Report.Result
+	Reply  *Reply `json:"reply,omitempty"`  // to the host, after that
+}
+
+// Reply says that a message is to be answered: with what handling it gave, or
+// with the error.
+type Reply struct {
+	Number uint64 `json:"number"` // of the message
+	Error  string `json:"error,omitempty"`
+	Code   uint32 `json:"code,omitempty"` // an HRESULT that goes with Error
 }
 
 // Boot is the first order: what the machine is. The guest reports that it is up.
@@ -49,6 +61,15 @@ type Report struct {
 	Up    bool     `json:"up,omitempty"`    // the guest has taken Boot
 	Ended Verb     `json:"ended,omitempty"` // the guest ends now, as this asked for
 	Left  []string `json:"left,omitempty"`  // with Ended, or as the answer to Left
+
+	Message *Message        `json:"message,omitempty"` // the host has sent one
+	Result  json.RawMessage `json:"result,omitempty"`  // of Handle
+}
+
+// Message is a request on the guest bridge, with a number that no other of the machine has.
+type Message struct {
+	Number uint64 `json:"number"`
+	hcsemu.Message
 }
 
 // line is a connection that carries JSON values. Several goroutines may send,

@@ -57,7 +57,7 @@ func (r *Runner) NewMachine(ctx context.Context, spec hcsemu.MachineSpec) (hcsem
 		_ = listener.Close()
 		return nil, fmt.Errorf("%w: start the worker process: %w", hcsemu.EFail, err)
 	}
-	m := newMachine(spec.ID, worker.Process)
+	m := newMachine(spec, worker.Process)
 	m.send(Order{Boot: &Boot{
 		ID: spec.ID, RuntimeID: string(spec.RuntimeID), Build: r.config.Build, Document: spec.Document,
 		HostDrive: r.config.HostDrive, Sockets: r.config.Sockets,

@@ -152,6 +152,19 @@ func (b *bench) boot() *uvm.UVM {
 func (b *bench) run() (*uvm.UVM, hcs.Compute) {
 	b.t.Helper()
 	u := b.boot()
+	c, err := b.create(u)
+	if err == nil {
+		err = c.Start(b.t.Context())
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return u, c
+}
+
+// create makes a container in a machine.
+func (b *bench) create(u *uvm.UVM) (hcs.Compute, error) {
+	b.t.Helper()
 	mounted, _, err := u.Mount(b.t.Context(), b.cfg.Layers)
 	if err != nil {
 		b.t.Fatal(err)
@@ -160,14 +173,7 @@ func (b *bench) run() (*uvm.UVM, hcs.Compute) {
 	for _, l := range mounted.Layers {
 		doc.Container.Storage.Layers = append(doc.Container.Storage.Layers, schema.Layer{ID: l.ID, Path: l.Path})
 	}
-	c, err := u.Create(b.t.Context(), "web", &doc)
-	if err == nil {
-		err = c.Start(b.t.Context())
-	}
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return u, c
+	return u.Create(b.t.Context(), "web", &doc)
 }
 
 // ended waits for the first machine's end and returns its status.
