@@ -70,15 +70,16 @@ func wide(s string) (*uint16, error) {
 	return p, nil
 }
 
-// taken copies a string that the service allocated, and frees it, as runhcs
-// does, with CoTaskMemFree. Microsoft's samples free the same strings with
-// LocalFree; both give back to the process's heap:
-// https://learn.microsoft.com/virtualization/api/hcs/reference/operationcompletionsample
+// taken copies a string that the service allocated, and frees it with LocalFree,
+// which is what the reference asks for:
+// https://learn.microsoft.com/virtualization/api/hcs/reference/hcswaitforoperationresult
+// Production's CoTaskMemFree gives back to the same heap, the process's, but
+// brings ole32.dll, and with it user32.dll and gdi32.dll, into every shim.
 func taken(p *uint16) string {
 	if p == nil {
 		return ""
 	}
-	defer windows.CoTaskMemFree(unsafe.Pointer(p))
+	defer windows.LocalFree(windows.Handle(unsafe.Pointer(p))) //nolint:errcheck // it fails only for what is no memory
 	return windows.UTF16PtrToString(p)
 }
 

@@ -59,11 +59,11 @@ type product struct {
 }
 
 var products = []product{
-	{"computecore", []string{"computecore.c", "operation.c", "transport.c", "frame.c"}, []string{"ole32"}},
-	{"vmcompute", []string{"vmcompute.c", "layers.c", "transport.c", "frame.c"}, []string{"ole32"}},
-	{"computestorage", []string{"computestorage.c", "transport.c", "frame.c"}, []string{"ole32"}},
-	{"computenetwork", []string{"computenetwork.c", "transport.c", "frame.c"}, []string{"ole32"}},
-	{"bindfltapi", []string{"bindfltapi.c", "transport.c", "frame.c"}, []string{"ole32", "ntdll"}},
+	{"computecore", []string{"computecore.c", "operation.c", "transport.c", "frame.c"}, nil},
+	{"vmcompute", []string{"vmcompute.c", "layers.c", "transport.c", "frame.c"}, nil},
+	{"computestorage", []string{"computestorage.c", "transport.c", "frame.c"}, nil},
+	{"computenetwork", []string{"computenetwork.c", "transport.c", "frame.c"}, nil},
+	{"bindfltapi", []string{"bindfltapi.c", "transport.c", "frame.c"}, []string{"ntdll"}},
 	{
 		"bcryptprimitives",
 		[]string{"bcryptprimitives.c", "ntdll.c", "control_events.c", "hvsock.c", "export_table.c"},

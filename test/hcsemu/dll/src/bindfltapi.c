@@ -1,7 +1,6 @@
 // bindfltapi.dll: the bind filter. It has no public documentation; the
 // signatures are those that go-winio calls (pkg/bindfilter/bind_filter.go).
 #include "transport.h"
-#include <objbase.h>
 #include <winternl.h>
 
 const WCHAR front_name[] = L"bindfltapi.dll";
@@ -69,7 +68,7 @@ HRESULT WINAPI BfGetMappings(DWORD flags, HANDLE job, PCWSTR root, void *sid, DW
             hr = HRESULT_FROM_WIN32(ERROR_MORE_DATA);
         *size = needed;
     }
-    CoTaskMemFree(document);
+    task_free(document);
     reply_free(&reply);
     return hr;
 }

@@ -5,7 +5,6 @@
 // Five kinds of objects have the same seven functions; one macro writes them.
 // Errors come with a document in the last parameter, results in the one before.
 #include "transport.h"
-#include <objbase.h>
 
 const WCHAR front_name[] = L"computenetwork.dll";
 
@@ -19,7 +18,7 @@ static HRESULT finish(HRESULT hr, PWSTR document, PWSTR *answer, PWSTR *error)
     if (taker)
         *taker = document;
     else
-        CoTaskMemFree(document);
+        task_free(document);
     return hr;
 }
 

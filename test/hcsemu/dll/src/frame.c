@@ -1,6 +1,5 @@
 // Encoding and decoding of frames; see transport.h and frame.h.
 #include "frame.h"
-#include <objbase.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -145,7 +144,7 @@ PWSTR reply_string(struct reply *r)
     const BYTE *at = take(r, WIRE_TAG_STRING, &size);
     if (!at)
         return NULL;
-    PWSTR text = CoTaskMemAlloc(size + sizeof(WCHAR));
+    PWSTR text = task_alloc(size + sizeof(WCHAR));
     if (text) {
         memcpy(text, at, size);
         text[size / sizeof(WCHAR)] = 0;

@@ -2,7 +2,6 @@
 // have no public documentation; their signatures are those that hcsshim calls
 // (internal/wclayer/wclayer.go, internal/hns/hns.go).
 #include "transport.h"
-#include <objbase.h>
 #include <string.h>
 
 struct driver_info {
@@ -141,7 +140,7 @@ HRESULT WINAPI GetLayerMountPath(const struct driver_info *info, PCWSTR id, SIZE
             memcpy(buffer, path ? path : L"", needed * sizeof(WCHAR));
         *length = needed;
     }
-    CoTaskMemFree(path);
+    task_free(path);
     return hr;
 }
 
@@ -151,7 +150,7 @@ HRESULT WINAPI LayerExists(const struct driver_info *info, PCWSTR id, DWORD *exi
     layer_begin(&r, L"LayerExists", info, id);
     struct reply reply;
     HRESULT hr = call_wait(&r, &reply);
-    CoTaskMemFree(reply_string(&reply));
+    task_free(reply_string(&reply));
     if (exists)
         *exists = (DWORD)reply_number(&reply);
     reply_free(&reply);
@@ -165,7 +164,7 @@ HRESULT WINAPI NameToGuid(PCWSTR name, GUID *guid)
     request_string(&r, name);
     struct reply reply;
     HRESULT hr = call_wait(&r, &reply);
-    CoTaskMemFree(reply_string(&reply));
+    task_free(reply_string(&reply));
     if (SUCCEEDED(hr) && reply_blob(&reply, guid, sizeof *guid) != sizeof *guid)
         hr = E_UNEXPECTED;
     reply_free(&reply);

@@ -1,7 +1,6 @@
 // See operation.h. Each function is documented at
 // https://learn.microsoft.com/virtualization/api/hcs/reference/<Name>
 #include "operation.h"
-#include <objbase.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +35,7 @@ static BOOL valid(HCS_OPERATION o)
 
 static void forget_result(HCS_OPERATION o)
 {
-    CoTaskMemFree(o->document);
+    task_free(o->document);
     o->document = NULL;
     if (o->has_information)
         close_process_information(&o->information);

@@ -1,6 +1,5 @@
 // See transport.h.
 #include "frame.h"
-#include <objbase.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -369,7 +368,7 @@ static void deliver_event(const BYTE *body, DWORD size)
     }
     ReleaseSRWLockExclusive(&front.lock);
     WakeAllConditionVariable(&front.callback_done);
-    CoTaskMemFree(data);
+    task_free(data);
 }
 
 // deliver_disconnect tells each subscription of the lost generation, and

@@ -81,7 +81,14 @@ struct reply {
 };
 
 UINT64 reply_number(struct reply *r);
-// reply_string returns a CoTaskMemAlloc'ed copy, NULL for null.
+// Strings that callers own come from the process's heap, to which CoTaskMemFree
+// and LocalFree both give back. ole32.dll itself stays out: it brings user32,
+// gdi32 and, under Wine, the host's fonts, which would count as memory of
+// every shim that uses these DLLs.
+static inline void *task_alloc(SIZE_T size) { return HeapAlloc(GetProcessHeap(), 0, size); }
+static inline void task_free(void *memory) { HeapFree(GetProcessHeap(), 0, memory); }
+
+// reply_string returns a copy that the caller owns, NULL for null.
 PWSTR reply_string(struct reply *r);
 // reply_blob copies at most size bytes and returns how many there were.
 DWORD reply_blob(struct reply *r, void *bytes, DWORD size);

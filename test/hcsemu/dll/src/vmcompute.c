@@ -5,7 +5,6 @@
 // a notification follows, to the callbacks of the handle. The service gives
 // this DLL the older codes.
 #include "process_information.h"
-#include <objbase.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,7 +97,7 @@ static DWORD WINAPI deliver_notes(void *unused)
         }
         *at = note->next;
         notify(g, note->type, note->status, note->data);
-        CoTaskMemFree(note->data);
+        task_free(note->data);
         free(note);
         at = &notifications.notes; // the list may have changed meanwhile
     }
@@ -241,7 +240,7 @@ static void forget_notes(HANDLE_VALUE handle)
             continue;
         }
         *at = note->next;
-        CoTaskMemFree(note->data);
+        task_free(note->data);
         free(note);
     }
     ReleaseSRWLockExclusive(&notifications.lock);
@@ -275,7 +274,7 @@ static HRESULT split(HRESULT hr, PWSTR document, PWSTR *answer, PWSTR *result)
     if (taker)
         *taker = document;
     else
-        CoTaskMemFree(document);
+        task_free(document);
     return hr;
 }
 
