@@ -12,15 +12,20 @@ import (
 	"github.com/isolrun/isol/internal/isolation"
 )
 
-// Pids lists the processes of a task's container, at least one. Errors:
-// NotFound, FailedPrecondition for a container in which nothing runs, and those
+// Pids lists the processes of a task's container, at least one. A task that was
+// started and in which nothing runs, because it has ended or because it is a
+// sandbox that is a utility VM, is listed with its init alone, as State shows it.
+// Errors: NotFound, FailedPrecondition for a task that was not started, and those
 // of the query.
 //
-// None is an error, because containerd takes a shim that answers an empty list
+// The list is never empty, because containerd takes a shim that answers so
 // for one that never got a task: when it starts again, it deletes the tasks of
 // such shims, and with them the exit code of what ended while it was away
 // (shouldCleanupShim in
 // https://github.com/containerd/containerd/blob/v2.4.2/core/runtime/v2/shim_load.go).
+// And it is no error, because CRI counts processes for its statistics, and one
+// error loses those of all pods (listPodSandboxStats in
+// https://github.com/containerd/containerd/blob/v2.4.2/internal/cri/server/sandbox_stats_list.go).
 func (p *Pod) Pids(ctx context.Context, id string) ([]ProcessInfo, error) {
 	t, err := p.task(id)
 	if err != nil {
@@ -31,6 +36,9 @@ func (p *Pod) Pids(ctx context.Context, id string) ([]ProcessInfo, error) {
 		return nil, fault.Wrap(err, "list processes of", id)
 	}
 	if props == nil || len(props.ProcessList) == 0 {
+		if init := t.init.describe(); init.PID != 0 {
+			return []ProcessInfo{{PID: init.PID, ExecID: t.init.eventID()}}, nil
+		}
 		return nil, &fault.Error{Kind: fault.FailedPrecondition, Op: "list processes of", Subject: id,
 			Detail: "there are none: the task is " + t.init.current().String()}
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/gcs"
 	"github.com/isolrun/isol/internal/hcs"
@@ -178,6 +180,17 @@ func TestQueriesInVM(t *testing.T) {
 	l.wait("web", "")
 	l.delete("web", "")
 	l.nothingLeft()
+}
+
+// CRI counts the processes of each sandbox for its statistics: one that is a VM
+// has none of its own and must not fail the statistics of the node.
+func TestPidsOfVMSandbox(t *testing.T) {
+	l := newVMLab(t)
+	l.bootPod()
+	list, err := l.pod.Pids(l.Context(), "pod")
+	if d := cmp.Diff([]ProcessInfo{{PID: sandboxPID, ExecID: "pod"}}, list); d != "" || err != nil {
+		t.Errorf("%v %s", err, d)
+	}
 }
 
 // Restarting a container of a pod keeps the VM and its siblings: with the
