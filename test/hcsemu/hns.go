@@ -10,7 +10,8 @@ import (
 
 // HNSCall is the older network API of vmcompute.dll: a method, a path and a
 // JSON body. The answer says in itself whether it succeeded. As hcsshim's
-// internal/hns relies on it; version, networks, endpoints and namespaces are there.
+// internal/hns relies on it; version, networks, endpoints with their statistics,
+// and namespaces are there.
 func (c *Client) HNSCall(ctx context.Context, method, path, body string) (string, error) {
 	args := Args{"method": method, "path": path, "body": document(body)}
 	return c.ask(ctx, request{function: "HNSCall", args: args, offline: true}, func(context.Context) (string, error) {
@@ -32,6 +33,9 @@ func (c *Client) hnsLocked(method, path, body string) (any, error) {
 	if path == "globals/version" {
 		return c.e.hnsVersion(), nil
 	}
+	if id, ok := strings.CutPrefix(path, "endpointstats/"); ok && method == "GET" {
+		return c.e.endpointStatsLocked(canonical(id))
+	}
 	kind, ok := hnsKinds[parts[0]]
 	if !ok {
 		return nil, fail(ENotImpl, "%s /%s is not emulated", method, path)
@@ -49,6 +53,18 @@ func (c *Client) hnsLocked(method, path, body string) (any, error) {
 		verb = strings.Trim(parts[2], "/")
 	}
 	return c.hnsObjectLocked(method, o, verb, body)
+}
+
+// endpointStatsLocked are the statistics of an endpoint. Nothing goes over it.
+// As hcsshim's internal/hns (EndpointStats) relies on it, and through it CRI.
+func (e *Emulator) endpointStatsLocked(id GUID) (any, error) {
+	if e.networks[Endpoint][id] == nil {
+		return nil, fail(EEndpointNotFound, "Element not found. (Endpoint %s)", id)
+	}
+	return map[string]any{
+		"EndpointId": string(id), "InstanceId": string(id), "BytesReceived": 0, "BytesSent": 0,
+		"PacketsReceived": 0, "PacketsSent": 0, "DroppedPacketsIncoming": 0, "DroppedPacketsOutgoing": 0,
+	}, nil
 }
 
 // hnsVersion is the version of the network service by Windows build. Source:

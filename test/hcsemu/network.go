@@ -2,9 +2,11 @@ package hcsemu
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -206,6 +208,9 @@ func (e *Emulator) completeObjectLocked(s *session, o *networkObject, parent Han
 		}
 		o.network = r.object.id
 		e.lastPort++
+		if all := r.object.addresses(uint32(e.lastPort)); o.props["IpConfigurations"] == nil && len(all) > 0 {
+			o.props["IpConfigurations"] = all
+		}
 		if o.props["MacAddress"] == nil {
 			o.props["MacAddress"] = fmt.Sprintf("00-15-5D-00-%02X-%02X", byte(e.lastPort>>8), byte(e.lastPort))
 		}
@@ -224,6 +229,36 @@ func (e *Emulator) completeObjectLocked(s *session, o *networkObject, parent Han
 		}
 	}
 	return nil
+}
+
+// addresses are those that an endpoint gets which asks for none: the n-th of
+// each subnet of its network, behind the gateway's. The service hands out
+// addresses of the networks that it manages itself, as CNI's win-bridge relies
+// on it with a NAT network.
+func (o *networkObject) addresses(n uint32) []any {
+	var document struct {
+		Ipams []struct {
+			Subnets []struct{ IPAddressPrefix string }
+		}
+	}
+	// What is no subnet hands out no address.
+	if err := json.Unmarshal([]byte(encode(o.props)), &document); err != nil {
+		return nil
+	}
+	var all []any
+	for _, ipam := range document.Ipams {
+		for _, subnet := range ipam.Subnets {
+			prefix, err := netip.ParsePrefix(subnet.IPAddressPrefix)
+			if err != nil || !prefix.Addr().Is4() || prefix.Bits() > 28 {
+				continue
+			}
+			base := prefix.Masked().Addr().As4()
+			host := n%(1<<(32-prefix.Bits())-3) + 2 // not the network, the gateway, the broadcast
+			binary.BigEndian.PutUint32(base[:], binary.BigEndian.Uint32(base[:])+host)
+			all = append(all, map[string]any{"IpAddress": netip.AddrFrom4(base).String(), "PrefixLength": prefix.Bits()})
+		}
+	}
+	return all
 }
 
 // addToNamespaceLocked attaches a resource of a namespace's document.

@@ -15,3 +15,8 @@ type memoryCounters struct {
 	PeakPagefileUsage          uintptr
 	PrivateUsage               uintptr
 }
+
+// private is about the private working set, which these counters do not tell:
+// what is resident, and no more than is committed. PrivateUsage is documented to
+// be the same as PagefileUsage; Wine leaves it 0.
+func (m *memoryCounters) private() uint64 { return uint64(min(m.PagefileUsage, m.WorkingSetSize)) }

@@ -201,7 +201,7 @@ func (s *silo) Processes() []hcsemu.ProcessFact {
 		}
 		if m, ok := memoryOf(process); ok {
 			fact.CommitBytes = uint64(m.PagefileUsage)
-			fact.PrivateWorkingSet = min(uint64(m.PrivateUsage), uint64(m.WorkingSetSize))
+			fact.PrivateWorkingSet = m.private()
 			fact.SharedWorkingSet = uint64(m.WorkingSetSize) - fact.PrivateWorkingSet
 		}
 		facts = append(facts, fact)
@@ -219,7 +219,7 @@ func (s *silo) Usage() hcsemu.Usage {
 		addIO(&u, process)
 		if m, ok := memoryOf(process); ok {
 			u.CommitBytes += uint64(m.PagefileUsage)
-			u.PrivateWSet += min(uint64(m.PrivateUsage), uint64(m.WorkingSetSize))
+			u.PrivateWSet += m.private()
 		}
 	})
 	s.mu.Lock()
