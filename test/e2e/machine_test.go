@@ -84,8 +84,11 @@ var shared struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if shared.lab != nil {
-		if err := shared.lab.Close(); err != nil {
+	for _, l := range []*lab.Lab{shared.lab, pods.lab} {
+		if l == nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
@@ -114,11 +117,16 @@ func labOf(t *testing.T) *lab.Lab {
 		t.Skip("needs an emulated machine")
 	}
 	lab.Require(t)
-	shared.once.Do(func() { shared.lab, shared.err = boot(t) })
+	shared.once.Do(func() { shared.lab, shared.err = boot(t, lab.Config{}) })
 	if shared.err != nil {
 		t.Fatal(shared.err)
 	}
-	l := shared.lab
+	watch(t, shared.lab)
+	return shared.lab
+}
+
+// watch fails the test if it leaves anything in a lab that others use as well.
+func watch(t *testing.T, l *lab.Lab) {
 	t.Cleanup(func() {
 		if err := l.Faults(); err != nil {
 			t.Error(err)
@@ -128,11 +136,10 @@ func labOf(t *testing.T) *lab.Lab {
 			t.Log(tail(l.Logs(), 150))
 		}
 	})
-	return l
 }
 
 // boot starts a lab with both shims. It lives until TestMain ends it.
-func boot(t *testing.T) (*lab.Lab, error) {
+func boot(t *testing.T, cfg lab.Config) (*lab.Lab, error) {
 	cache, err := lab.CacheDir()
 	if err != nil {
 		return nil, err
@@ -142,7 +149,8 @@ func boot(t *testing.T) (*lab.Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	return lab.Start(context.WithoutCancel(t.Context()), lab.Config{Shims: map[string]string{lab.IsolShim: shim}, Out: t.Output()})
+	cfg.Shims, cfg.Out = map[string]string{lab.IsolShim: shim}, t.Output()
+	return lab.Start(context.WithoutCancel(t.Context()), cfg)
 }
 
 // clean fails the test if the emulated services have not everything back, or if

@@ -38,10 +38,14 @@ const (
 )
 
 // containerdConfig is containerd's configuration. The CRI plugin gets a runtime
-// per shim.
-func containerdConfig(extra string) string {
+// per shim, and with cri what pods need.
+func containerdConfig(w Windows, cri bool, extra string) string {
+	imports := ""
+	if cri {
+		imports, extra = "imports = ['"+isolConfig+"']\n", handlers(w)+extra
+	}
 	return `version = 3
-root = '` + RootFolder + `'
+` + imports + `root = '` + RootFolder + `'
 state = '` + StateFolder + `'
 
 [debug]

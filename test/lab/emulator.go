@@ -24,8 +24,8 @@ const system32 = `C:\windows\system32`
 // buildOurs builds what this tree gives to a lab: programs and the emulator's
 // DLLs. It is built anew each time, which costs little where nothing changed.
 // The result maps places in a lab to files, which stay as they are until
-// release is called.
-func buildOurs(ctx context.Context, cache string, progress func(string)) (files map[string]string, release func(), err error) {
+// release is called. With cri it has the programs for pods too.
+func buildOurs(ctx context.Context, cache string, cri bool, progress func(string)) (files map[string]string, release func(), err error) {
 	root, err := sourceRoot(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -40,6 +40,10 @@ func buildOurs(ctx context.Context, cache string, progress func(string)) (files 
 	}
 	err = goBuild(ctx, root, dir, "the lab's own programs", progress, "./test/lab/cmd/labpipe",
 		"./test/hcsemu/cmd/hcsemu", "./test/hcsemu/cmd/vmwp", "./test/hcsemu/cmd/guest")
+	if err == nil && cri {
+		err = errors.Join(goBuild(ctx, root, dir, "the lab's CNI plugin", progress, "./test/lab/cmd/labcni"),
+			goBuild(ctx, filepath.Join(root, "test", "cri", "caller"), dir, "the CRI client", progress, "."))
+	}
 	if err == nil {
 		err = dll.Build(ctx, dir)
 	}
@@ -52,6 +56,10 @@ func buildOurs(ctx context.Context, cache string, progress func(string)) (files 
 		EmulatorExe: filepath.Join(dir, "hcsemu.exe"),
 		workerExe:   filepath.Join(dir, "vmwp.exe"),
 		guestExe:    filepath.Join(dir, "guest.exe"),
+	}
+	if cri {
+		files[CallerExe] = filepath.Join(dir, "caller.exe")
+		files[cniExe] = filepath.Join(dir, "labcni.exe")
 	}
 	for _, name := range dll.Names() {
 		// Go programs load DLLs by name from system32 only: x/sys/windows.NewLazySystemDLL.

@@ -22,6 +22,7 @@ type Config struct {
 	Shims      map[string]string // file name (containerd-shim-isol-v1.exe) to its path on this machine; copied beside containerd.exe
 	Images     []Windows         // the images to store; empty means that of Windows
 	Guests     int               // more than 0: the machine has a hypervisor, and so many guests wait for utility VMs
+	CRI        bool              // pods: isol's runtime handlers, a CNI network, a pause image, and the program of test/cri
 	Containerd string            // more lines for containerd's config.toml
 	Out        io.Writer         // progress, a line per step; nil discards
 	Cache      string            // where peers and templates are kept; empty means CacheDir()
@@ -115,6 +116,13 @@ func gather(ctx context.Context, cfg Config, progress func(string)) (parts, erro
 			return p, err
 		}
 		p.images = append(p.images, img)
+		if cfg.CRI {
+			sandbox, err := pause(img, w)
+			if err != nil {
+				return p, err
+			}
+			p.images = append(p.images, sandbox)
+		}
 	}
 	return p, nil
 }
@@ -152,7 +160,7 @@ func (l *Lab) install(ctx context.Context, cfg Config, p parts, progress func(st
 			return err
 		}
 	}
-	files, release, err := buildOurs(ctx, cfg.Cache, progress)
+	files, release, err := buildOurs(ctx, cfg.Cache, cfg.CRI, progress)
 	if err != nil {
 		return err
 	}
@@ -172,7 +180,12 @@ func (l *Lab) install(ctx context.Context, cfg Config, p parts, progress func(st
 			return fmt.Errorf("lab: install %s: %w", to, err)
 		}
 	}
-	return os.WriteFile(l.Path(configFile), []byte(containerdConfig(cfg.Containerd)), 0o644)
+	if cfg.CRI {
+		if err := l.installCRI(ctx); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(l.Path(configFile), []byte(containerdConfig(cfg.Windows, cfg.CRI, cfg.Containerd)), 0o644)
 }
 
 // boot starts the services and stores the images.
