@@ -15,8 +15,9 @@ import (
 	"github.com/isolrun/isol/internal/journal"
 	"github.com/isolrun/isol/internal/layers"
 	"github.com/isolrun/isol/internal/network"
-	"github.com/isolrun/isol/internal/pod"
+	"github.com/isolrun/isol/internal/shim"
 	"github.com/isolrun/isol/internal/shim/launch"
+	"github.com/isolrun/isol/internal/undo"
 )
 
 // dialLimit is how long a shim has to accept a connection. One that is too busy
@@ -40,7 +41,9 @@ func thisMachine() machine {
 		dial:   launch.Native().Dial,
 		host:   computecore.New,
 		undo: func(h hcs.Host) journal.Undoers {
-			return pod.Undoers(h, layers.NewStore(layers.Windows()), network.New(network.Windows()), name)
+			return undo.Machine{
+				Host: h, Owner: shim.Owner, Layers: layers.NewStore(layers.Windows()), Networks: network.New(network.Windows()), Origin: name,
+			}.Undoers()
 		},
 	}
 }

@@ -10,10 +10,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/isolrun/isol/internal/hcs"
-	"github.com/isolrun/isol/internal/hcs/schema"
 	"github.com/isolrun/isol/internal/journal"
-	"github.com/isolrun/isol/internal/shim"
 )
 
 // verdict is what prune makes of a bundle.
@@ -101,7 +98,7 @@ func undoersOf(m machine, dry bool) func() (journal.Undoers, error) {
 			if err != nil {
 				return journal.Undoers{}, err
 			}
-			u := ownOnly(host, m.undo(host))
+			u := m.undo(host)
 			made = &u
 		}
 		return *made, nil
@@ -119,11 +116,8 @@ func (m machine) pruneOne(ctx context.Context, b bundle, p *pruned, undo func() 
 		// No journal, or one whose shim died in its first line: it names nothing.
 		return false, nil
 	}
-	if content.Header.ID != b.ID {
-		return true, fmt.Errorf("refused: the journal is of task %q, which is not this bundle's", content.Header.ID)
-	}
-	if o := content.Header.Origin; o != "" && m.origin != "" && o != m.origin {
-		return true, fmt.Errorf("refused: the journal was written on %q, and this is %q", o, m.origin)
+	if err := content.Check(b.ID, m.origin); err != nil {
+		return true, err
 	}
 	runs, err := m.shimRuns(ctx, b)
 	if err != nil {
@@ -148,23 +142,9 @@ func (m machine) pruneOne(ctx context.Context, b bundle, p *pruned, undo func() 
 		p.Records, p.Left = []journal.Record{}, p.Records
 		return true, err
 	}
-	r, err := journal.Replay(ctx, path, u)
+	r, err := journal.Replay(ctx, path, b.ID, u)
 	p.Verdict, p.Records, p.Left = verdictReleased, append([]journal.Record{}, r.Undone...), r.Left
 	return true, err
-}
-
-// ownOnly keeps systems of other owners safe: another runtime may have taken an
-// id since the journal was written.
-func ownOnly(host hcs.Host, u journal.Undoers) journal.Undoers {
-	end := u.Undo[journal.KindComputeSystem]
-	u.Undo[journal.KindComputeSystem] = func(ctx context.Context, r journal.Record) error {
-		own, err := host.List(ctx, schema.SystemQuery{IDs: []string{r.Name}, Owners: []string{shim.Owner}})
-		if err != nil || len(own) == 0 {
-			return err
-		}
-		return end(ctx, r)
-	}
-	return u
 }
 
 // failures is the error of a prune that could not release everything.

@@ -200,7 +200,7 @@ func TestPruneKeeps(t *testing.T) {
 		says   string
 		undone []string
 	}{
-		"journal of another task": {func(t *testing.T, n *fakeNode) { n.task(t, "a", "b") }, `refused: the journal is of task "b"`, nil},
+		"journal of another task": {func(t *testing.T, n *fakeNode) { n.task(t, "a", "b") }, `refused: it is of task "b"`, nil},
 		"journal that cannot be read": {func(t *testing.T, n *fakeNode) {
 			must(t, os.WriteFile(filepath.Join(n.task(t, "a", "a"), journal.FileName), []byte("hello\nworld\n"), 0o600))
 		}, "read journal", nil},
@@ -212,7 +212,7 @@ func TestPruneKeeps(t *testing.T) {
 			_, err = j.Acquire(journal.Record{Kind: journal.KindComputeSystem, Name: "a"})
 			must(t, err)
 			must(t, j.Close())
-		}, `refused: the journal was written on "NODE8"`, nil},
+		}, `refused: it was written on "NODE8"`, nil},
 		"damaged line": {func(t *testing.T, n *fakeNode) {
 			path := filepath.Join(n.task(t, "a", "a"), journal.FileName)
 			text, err := os.ReadFile(path)
@@ -251,19 +251,6 @@ func TestPruneKeeps(t *testing.T) {
 				t.Error(d)
 			}
 		})
-	}
-}
-
-// An id may belong to another runtime by now: its container must live on.
-func TestPruneLeavesSystemsOfOthers(t *testing.T) {
-	n := newNode(t)
-	n.task(t, "web", "web")
-	n.system("web", "containerd-shim-runhcs-v1.exe")
-	if _, err := n.pruned(t); err != nil {
-		t.Error(err)
-	}
-	if d := cmp.Diff([]string{`C:\s\web`}, n.undone); d != "" {
-		t.Error(d)
 	}
 }
 

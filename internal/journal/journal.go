@@ -24,16 +24,28 @@
 // The end of the process, however sudden, loses nothing that was written:
 // that needs no flush. A crash of the whole machine also ends compute systems,
 // mounts and attachments, so their records may be lost with it. Only kinds
-// that survive a restart of the machine (namespace, user, scratch) are flushed
-// to the disk before they are acquired. So a container's create waits for no
-// disk.
+// that survive a restart of the machine are flushed to the disk before they
+// are acquired. So the create of a container on the host waits for no disk.
+//
+// On a full disk nothing is acquired, since nobody could clean it up: Acquire
+// fails, takes back what it wrote of its line, and the journal goes on.
 //
 // # Replay
 //
-// [Replay] releases the last acquired first. It trusts no one: a record that
-// names what isol would not have made for this id is not undone but reported
-// (see check.go). It may run twice, also at the same time: undoing is idempotent
-// and so is striking.
+// [Replay] releases the last acquired first. It trusts no one:
+//
+//	whose                                            else
+//	a file of the system's, administrators' or ours  refused (owner_windows.go)
+//	a header with the id that the caller expects     refused
+//	a header of this machine                         refused
+//	a record that isol would have made for the id    not undone, reported (kinds.go)
+//
+// It may run twice, also at the same time: undoing is idempotent and so is
+// striking.
+//
+// # A new kind of thing to undo
+//
+// kinds.go has the table and says which four places it takes.
 package journal
 
 import (
@@ -54,29 +66,10 @@ const FileName = "isol.journal"
 // Version is the version that this package writes and the newest it reads.
 const Version = 1
 
-// Kind is what a record undoes.
-type Kind string
-
-// The kinds.
-const (
-	KindComputeSystem Kind = "compute-system" // Name: system id
-	KindLayerMount    Kind = "layer-mount"    // Name: folder of the scratch
-	KindAttachment    Kind = "attachment"     // Name: disk file; System: the VM that it is attached to
-	KindShare         Kind = "share"          // Name: host path; System: the VM that it is shared with
-	KindNamespace     Kind = "namespace"      // Name: GUID of the HCN namespace
-	KindScratch       Kind = "scratch"        // Name: file that isol made, in the bundle
-	KindUser          Kind = "user"           // Name: local user
-)
-
-// survivesRestart reports whether the thing outlives the machine's restart.
-func (k Kind) survivesRestart() bool {
-	return k == KindNamespace || k == KindScratch || k == KindUser
-}
-
 // Record is one thing that outlives the process.
 type Record struct {
 	Kind   Kind   `json:"kind"`
-	Name   string `json:"name"`
+	Name   string `json:"name"`             // see the table in kinds.go
 	System string `json:"system,omitempty"` // compute system that it belongs to, where one does
 }
 
@@ -101,13 +94,16 @@ type Journal struct {
 	header Header
 
 	mu   sync.Mutex
-	file file // nil once closed. Guarded by mu.
+	file File // nil once closed. Guarded by mu.
 	seq  uint64
+	size int64    // of the whole lines in the file. Guarded by mu.
+	torn bool     // part of a line follows them. Guarded by mu.
 	open []*Entry // acquired and not struck, in order. Guarded by mu.
 }
 
-// file is what a journal needs of its file; tests make it fail.
-type file interface {
+// File is what a journal needs of its file, which it appends to; tests make it
+// fail.
+type File interface {
 	io.WriteCloser
 	Sync() error
 }
@@ -119,9 +115,14 @@ func Create(path string, h Header) (*Journal, error) {
 	if err != nil {
 		return nil, createError(path, err)
 	}
+	return CreateOn(f, path, h)
+}
+
+// CreateOn is Create on a file that is at path, empty and the journal's.
+func CreateOn(f File, path string, h Header) (*Journal, error) {
 	j := &Journal{path: path, header: h, file: f}
 	if err := j.write(headerLine{Journal: Version, ID: h.ID, Origin: h.Origin}, false); err != nil {
-		return nil, errors.Join(fault.Wrap(err, "create journal", path), f.Close(), os.Remove(path))
+		return nil, errors.Join(fault.Wrap(err, "create journal", path), f.Close(), remove(path))
 	}
 	return j, nil
 }
@@ -138,14 +139,14 @@ func createError(path string, err error) error {
 // thing may be acquired; on an error it must not be. Errors: InvalidArgument
 // for a record that Replay would refuse, ResourceExhausted if it cannot be written.
 func (j *Journal) Acquire(r Record) (*Entry, error) {
-	if err := check(j.path, j.header.ID, r); err != nil {
+	if err := check(j.header.ID, r); err != nil {
 		return nil, err
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.seq++
 	e := &Entry{seq: j.seq, record: r}
-	if err := j.write(entryLine{Seq: e.seq, Acquire: &r}, r.Kind.survivesRestart()); err != nil {
+	if err := j.write(entryLine{Seq: e.seq, Acquire: &r}, kinds[r.Kind].durable); err != nil {
 		return nil, fault.Wrap(err, "write journal", j.path)
 	}
 	j.open = append(j.open, e)
@@ -162,7 +163,58 @@ func (j *Journal) Release(e *Entry) error {
 		return nil
 	}
 	j.open = slices.Delete(j.open, i, i+1)
-	return fault.Wrap(j.write(entryLine{Strike: e.seq}, false), "write journal", j.path)
+	err := j.write(entryLine{Strike: e.seq}, false)
+	if err == nil && j.size > compactSize {
+		err = j.compact()
+	}
+	return fault.Wrap(err, "write journal", j.path)
+}
+
+// compactSize is when a journal is written anew with what is outstanding: the
+// containers of a pod may be restarted for months, and each leaves two lines
+// for each of its disks in the journal of the sandbox.
+const compactSize = 64 << 10
+
+// compact replaces the file by a shorter one. Whoever reads it meanwhile sees
+// one or the other, whole. j.mu is held.
+func (j *Journal) compact() error {
+	lines := []any{headerLine{Journal: Version, ID: j.header.ID, Origin: j.header.Origin}}
+	for _, e := range j.open {
+		lines = append(lines, entryLine{Seq: e.seq, Acquire: &e.record})
+	}
+	var text []byte
+	for _, payload := range lines {
+		line, err := encode(payload)
+		if err != nil {
+			return err
+		}
+		text = append(text, line...)
+	}
+	fresh := j.path + ".new"
+	if err := writeWhole(fresh, text); err != nil {
+		return errors.Join(err, remove(fresh)) // the long one goes on
+	}
+	// Windows replaces no file that is open.
+	err := j.file.Close()
+	j.file = nil
+	if err = errors.Join(err, os.Rename(fresh, j.path)); err == nil {
+		j.size = int64(len(text))
+	}
+	f, openErr := os.OpenFile(j.path, os.O_WRONLY|os.O_APPEND, 0)
+	if openErr == nil {
+		j.file = f
+	}
+	return errors.Join(err, openErr)
+}
+
+// writeWhole writes a file to the disk.
+func writeWhole(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // Outstanding returns what is acquired and not released, in order.
@@ -201,12 +253,32 @@ func (j *Journal) write(payload any, flush bool) error {
 	if err != nil {
 		return err
 	}
-	if _, err = j.file.Write(line); err == nil && flush {
+	if err := j.mend(); err != nil {
+		return err
+	}
+	n, err := j.file.Write(line)
+	if err == nil && flush {
 		err = j.file.Sync()
 	}
 	if err != nil {
-		return fault.New(fault.ResourceExhausted, "%w", err)
+		j.torn = n > 0
+		return errors.Join(&fault.Error{Kind: fault.ResourceExhausted, Err: err, Hint: "free space on the volume of containerd's state"}, j.mend())
 	}
+	j.size += int64(n)
+	return nil
+}
+
+// mend takes back what a failed write has left of its line: the next must not
+// be glued to it. By the path, since a file that is appended to cannot be cut on
+// Windows.
+func (j *Journal) mend() error {
+	if !j.torn {
+		return nil
+	}
+	if err := os.Truncate(j.path, j.size); err != nil {
+		return fault.New(fault.Internal, "take back half a line: %w", err)
+	}
+	j.torn = false
 	return nil
 }
 

@@ -34,7 +34,12 @@ func encode(payload any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fmt.Appendf(nil, "%08x %s\n", castagnoli(b), b), nil
+	return sealed(b), nil
+}
+
+// sealed makes a line of a payload.
+func sealed(payload []byte) []byte {
+	return fmt.Appendf(nil, "%08x %s\n", castagnoli(payload), payload)
 }
 
 // decode takes one line, without its end, into payload.

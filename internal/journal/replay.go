@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -30,36 +31,75 @@ type Report struct {
 }
 
 // Read returns what the journal at path still holds, without undoing it. A
-// journal that does not exist is empty.
+// journal that does not exist is empty. Errors: PermissionDenied for a file of
+// an account whose word isol does not act on, FailedPrecondition for a newer
+// version, Internal for one that is damaged or cannot be read.
 func Read(path string) (Content, error) {
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Content{}, nil
 	}
-	if err != nil {
-		return Content{}, &fault.Error{Kind: fault.Internal, Op: "read journal", Subject: path, Err: err}
+	var c Content
+	if err == nil {
+		c, err = parse(data)
 	}
-	c, err := parse(data)
 	return c, fault.Wrap(err, "read journal", path)
 }
 
-// Replay releases, last acquired first, what the journal at path still holds,
-// strikes it, and removes the file when nothing is left. A journal that does
-// not exist is empty. One failure does not keep the others from being tried;
+func readFile(path string) (_ []byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, &fault.Error{Kind: fault.Internal, Err: err}
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	switch owner, err := stranger(f); {
+	case err != nil:
+		return nil, &fault.Error{Kind: fault.Internal, Err: err}
+	case owner != "":
+		return nil, &fault.Error{Kind: fault.PermissionDenied, Detail: "refused: it belongs to " + owner,
+			Hint: "isol acts on journals of the system, of administrators and of its own account: remove the file if you do not know it"}
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err != nil {
+		return nil, &fault.Error{Kind: fault.Internal, Err: err}
+	}
+	return data, nil
+}
+
+// Check refuses a journal that is not of the task id, or not of the machine
+// origin: what it names is another's. Errors: FailedPrecondition.
+func (c *Content) Check(id, origin string) error {
+	detail, hint := "", ""
+	switch o := c.Header.Origin; {
+	case c.Header.ID == "":
+		return nil // no journal, or none with a whole header: it names nothing
+	case c.Header.ID != id:
+		detail = fmt.Sprintf("it is of task %q, and this is %q", c.Header.ID, id)
+		hint = "what it names is another task's: remove the file if that is gone"
+	case o != "" && origin != "" && o != origin:
+		detail = fmt.Sprintf("it was written on %q, and this is %q", o, origin)
+		hint = "what it names exists on the other machine only: remove the file if that is gone"
+	default:
+		return nil
+	}
+	return &fault.Error{Kind: fault.FailedPrecondition, Detail: "refused: " + detail, Hint: hint}
+}
+
+// Replay releases, last acquired first, what the journal of task id at path still
+// holds, strikes it, and removes the file when nothing is left. A journal that
+// does not exist is empty. One failure does not keep the others from being tried;
 // when ctx ends, what was not tried stays. Replay is idempotent.
 //
-// Errors: FailedPrecondition for a journal of a newer version or of another
-// machine, Internal for one that is damaged, and those of the undoers, joined.
-func Replay(ctx context.Context, path string, u Undoers) (Report, error) {
+// Errors: those of [Read] and [Content.Check], Internal for damaged lines, and
+// those of the undoers, joined.
+func Replay(ctx context.Context, path, id string, u Undoers) (Report, error) {
 	c, err := Read(path)
 	if err != nil {
 		return Report{}, err
 	}
 	r := Report{ID: c.Header.ID, Torn: c.Torn, Damaged: c.Damaged}
-	if o := c.Header.Origin; o != "" && u.Origin != "" && o != u.Origin {
-		return r, &fault.Error{Kind: fault.FailedPrecondition, Op: "replay journal", Subject: path,
-			Detail: fmt.Sprintf("it was written on %q, this is %q", o, u.Origin),
-			Hint:   "what it names exists on the other machine only: remove the file if that is gone"}
+	if err := c.Check(id, u.Origin); err != nil {
+		return r, fault.Wrap(err, "replay journal", path)
 	}
 	var errs []error
 	if c.Torn && len(c.Entries) > 0 {
@@ -69,7 +109,7 @@ func Replay(ctx context.Context, path string, u Undoers) (Report, error) {
 		}
 	}
 	for _, e := range slices.Backward(c.Entries) {
-		if err := undo(ctx, path, c.Header.ID, e, u); err != nil {
+		if err := undo(ctx, path, id, e, u); err != nil {
 			errs = append(errs, err)
 			r.Left = append(r.Left, e.record)
 			continue
@@ -87,7 +127,7 @@ func Replay(ctx context.Context, path string, u Undoers) (Report, error) {
 
 // undo releases one entry and strikes it.
 func undo(ctx context.Context, path, id string, e *Entry, u Undoers) error {
-	if err := check(path, id, e.record); err != nil {
+	if err := check(id, e.record); err != nil {
 		return err
 	}
 	if err := context.Cause(ctx); err != nil {

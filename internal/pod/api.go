@@ -7,6 +7,7 @@ import (
 	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/hcs/schema"
 	"github.com/isolrun/isol/internal/isolation"
+	"github.com/isolrun/isol/internal/journal"
 	"github.com/isolrun/isol/internal/layers"
 	"github.com/isolrun/isol/internal/oci"
 )
@@ -26,12 +27,14 @@ type Config struct {
 	Layers    layers.Store
 	Stdio     StdioOpener
 	Events    Publisher
-	VMs       VMs            // nil: plans with Hyper-V isolation are refused as unimplemented
-	Networks  Networks       // nil: a plan with endpoints of its own is refused as unimplemented
-	Affinity  AffinitySetter // nil: plans with CPU affinity are refused as unimplemented
-	Origin    string         // identifies this machine in journals; empty: not checked
-	Log       *slog.Logger   // nil: discarded
-	Deadlines Deadlines      // zero fields take the values of DefaultDeadlines
+	VMs       VMs             // nil: plans with Hyper-V isolation are refused as unimplemented
+	Networks  Networks        // nil: a plan with endpoints of its own is refused as unimplemented
+	Affinity  AffinitySetter  // nil: plans with CPU affinity are refused as unimplemented
+	Undo      journal.Undoers // what an earlier task of a bundle left is released with it; its Origin identifies this machine
+	Log       *slog.Logger    // nil: discarded
+	// Journal makes the journal of a task; nil: journal.Create.
+	Journal   func(path string, h journal.Header) (*journal.Journal, error)
+	Deadlines Deadlines // zero fields take the values of DefaultDeadlines
 }
 
 // CreateTask asks for a task.

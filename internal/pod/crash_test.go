@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/hcs/schema"
 	"github.com/isolrun/isol/internal/journal"
 	"github.com/isolrun/isol/test/hcsemu"
@@ -115,7 +116,7 @@ func TestReplayEndsLivingSystem(t *testing.T) {
 				}
 				ctx, cancel := timeout(l, 4*time.Second)
 				defer cancel()
-				err = undoSystem(ctx, l.pod.cfg.Host, "c1")
+				err = hcs.End(ctx, l.pod.cfg.Host, "c1")
 				if fault.KindOf(err) != f.kind || (err == nil) != (f.kind == fault.Unknown) {
 					t.Errorf("got %v (%v), want %v", err, fault.KindOf(err), f.kind)
 				}

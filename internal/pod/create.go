@@ -104,13 +104,13 @@ func (t *task) create(ctx context.Context, k kernel, req *CreateTask) (err error
 func (t *task) openJournal(s *steps) error {
 	path := filepath.Join(t.bundle, journal.FileName)
 	err := s.do("journal", t.cfg.Deadlines.Terminate, func(ctx context.Context) error {
-		_, err := journal.Replay(ctx, path, Undoers(t.cfg.Host, t.cfg.Layers, t.cfg.Networks, t.cfg.Origin))
+		_, err := journal.Replay(ctx, path, t.id, t.cfg.Undo)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	t.journal, err = journal.Create(path, journal.Header{ID: t.id, Origin: t.cfg.Origin})
+	t.journal, err = t.cfg.Journal(path, journal.Header{ID: t.id, Origin: t.cfg.Undo.Origin})
 	return fault.Wrap(err, s.what, t.id)
 }
 

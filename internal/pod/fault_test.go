@@ -46,7 +46,7 @@ func (l *lab) recover() {
 	l.emu.RestoreService()
 	l.emu.Release("")
 	synctest.Wait()
-	_, err := journal.Replay(l.Context(), filepath.Join(l.bundle, journal.FileName), Undoers(l.pod.cfg.Host, l.pod.cfg.Layers, l.pod.cfg.Networks, "LAB"))
+	_, err := journal.Replay(l.Context(), filepath.Join(l.bundle, journal.FileName), "c1", l.pod.cfg.Undo)
 	if err != nil {
 		l.Errorf("replay: %v", err)
 	}

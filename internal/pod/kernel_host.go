@@ -2,6 +2,7 @@ package pod
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/isolrun/isol/internal/fault"
@@ -96,7 +97,7 @@ func (k *hostKernel) createSystem(s *steps, id string, doc *schema.ComputeSystem
 			return err
 		}
 		c.compute = sys
-		c.makeSure = func(ctx context.Context) error { return undoSystem(ctx, k.cfg.Host, id) }
+		c.makeSure = func(ctx context.Context) error { return hcs.End(ctx, k.cfg.Host, id) }
 		c.holds = append([]hold{{"system " + id, entry, k.cfg.Deadlines.Terminate, func(context.Context) error {
 			return closed(sys.Close())
 		}}}, c.holds...)
@@ -126,22 +127,8 @@ func (c *container) forgetLast() {
 
 // closed takes the error of a Close that was not the first for none.
 func closed(err error) error {
-	if hcsClosed(err) {
+	if errors.Is(err, hcs.ErrClosed) {
 		return nil
 	}
 	return err
-}
-
-// Undoers returns what replays the journals of tasks: give it to
-// journal.Replay. networks may be nil, as in Config, whose Origin origin is. Every undo is idempotent and ends
-// when its context does.
-func Undoers(host hcs.Host, store layers.Store, networks Networks, origin string) journal.Undoers {
-	u := journal.Undoers{Origin: origin, Undo: map[journal.Kind]func(context.Context, journal.Record) error{
-		journal.KindComputeSystem: func(ctx context.Context, r journal.Record) error { return undoSystem(ctx, host, r.Name) },
-		journal.KindLayerMount:    func(ctx context.Context, r journal.Record) error { return store.Unmount(ctx, r.Name) },
-	}}
-	if networks != nil {
-		u.Undo[journal.KindNamespace] = func(ctx context.Context, r journal.Record) error { return networks.Remove(ctx, r.Name) }
-	}
-	return u
 }

@@ -67,15 +67,11 @@ func (k *vmKernel) boot(s *steps, req *CreateTask, c *container) (vm VM, err err
 		return nil, fault.New(fault.Unimplemented, "create task %s: this isol boots no utility VMs", req.ID)
 	}
 	err = s.do("boot", k.cfg.Deadlines.Boot, func(ctx context.Context) error {
-		entry, err := c.journal.Acquire(journal.Record{Kind: journal.KindComputeSystem, Name: req.Plan.UVM.ID})
-		if err != nil {
-			return err
-		}
-		if vm, err = k.cfg.VMs.Boot(ctx, req.Plan.UVM, req.Layers); err != nil {
-			c.notCreated(entry, err)
+		var err error
+		if vm, err = k.cfg.VMs.Boot(ctx, req.Plan.UVM, req.Layers, c.journal); err != nil {
 			return req.Plan.Mismatch(err)
 		}
-		c.hold("utility VM "+req.Plan.UVM.ID, entry, k.cfg.Deadlines.Terminate, func(context.Context) error { return vm.Close() })
+		c.hold("utility VM "+req.Plan.UVM.ID, nil, k.cfg.Deadlines.Terminate, func(context.Context) error { return vm.Close() })
 		return nil
 	})
 	return vm, err

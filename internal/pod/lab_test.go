@@ -15,6 +15,7 @@ import (
 	"github.com/isolrun/isol/internal/layers"
 	"github.com/isolrun/isol/internal/network"
 	"github.com/isolrun/isol/internal/oci"
+	"github.com/isolrun/isol/internal/undo"
 	"github.com/isolrun/isol/test/hcsemu"
 	"github.com/isolrun/isol/test/hcsemu/layerdriver"
 	"github.com/isolrun/isol/test/hcsemu/netdriver"
@@ -62,12 +63,13 @@ func (l *lab) shim(pid uint32) {
 	l.client = l.emu.Connect(hcsemu.Caller{PID: pid, Exe: "containerd-shim-isol-v1.exe"})
 	cfg := Config{
 		Owner: "containerd-shim-isol-v1.exe", HostBuild: 20348, Host: hcsemu.HostOn(l.client),
-		Layers: layers.NewStore(layerdriver.New(l.client)), Stdio: l.stdio, Events: l.events, Origin: "LAB",
+		Layers: layers.NewStore(layerdriver.New(l.client)), Stdio: l.stdio, Events: l.events,
 		Networks: network.New(netdriver.New(l.client)),
 	}
 	if l.extra != nil {
 		l.extra(&cfg)
 	}
+	cfg.Undo = undo.Machine{Host: cfg.Host, Owner: cfg.Owner, Layers: cfg.Layers, Networks: cfg.Networks, Origin: "LAB"}.Undoers()
 	p, err := New(cfg)
 	if err != nil {
 		l.Fatal(err)

@@ -358,7 +358,7 @@ func TestShimKilledWithNetworkInVM(t *testing.T) {
 	}
 	l.shim(2)
 	path := filepath.Join(req.Bundle, journal.FileName)
-	if _, err := journal.Replay(l.Context(), path, Undoers(l.pod.cfg.Host, l.pod.cfg.Layers, l.pod.cfg.Networks, "LAB")); err != nil {
+	if _, err := journal.Replay(l.Context(), path, "web", l.pod.cfg.Undo); err != nil {
 		t.Error(err)
 	}
 	l.nothingLeft()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/isolation"
+	"github.com/isolrun/isol/internal/journal"
 )
 
 // Pod is one sandbox with its tasks, or one standalone task. All methods may
@@ -39,6 +40,9 @@ func New(c Config) (*Pod, error) {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Journal == nil {
+		c.Journal = journal.Create
 	}
 	c.Deadlines = c.Deadlines.withDefaults()
 	return &Pod{cfg: c, log: c.Log, id: c.ID, tasks: map[string]*task{}}, nil

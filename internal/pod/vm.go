@@ -9,14 +9,17 @@ import (
 	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/hcs/schema"
 	"github.com/isolrun/isol/internal/isolation"
+	"github.com/isolrun/isol/internal/journal"
 	"github.com/isolrun/isol/internal/layers"
 )
 
 // VMs boots utility VMs. internal/uvm implements it.
 type VMs interface {
-	// Boot boots the VM of plan from the layers of its sandbox. A failed Boot
-	// leaves nothing.
-	Boot(ctx context.Context, plan *isolation.UVM, l layers.Layers) (VM, error)
+	// Boot boots the VM of plan from the layers of its sandbox. What of it
+	// outlives the process it writes to j before, and strikes when it is
+	// released, as long as the VM lives. A failed Boot leaves nothing, or else
+	// leaves it in j.
+	Boot(ctx context.Context, plan *isolation.UVM, l layers.Layers, j *journal.Journal) (VM, error)
 }
 
 // VM is a booted utility VM. All methods may be called from any goroutine.

@@ -17,8 +17,10 @@ import (
 	"github.com/isolrun/isol/internal/gcs"
 	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/isolation"
+	"github.com/isolrun/isol/internal/journal"
 	"github.com/isolrun/isol/internal/layers"
 	"github.com/isolrun/isol/internal/network"
+	"github.com/isolrun/isol/internal/undo"
 	"github.com/isolrun/isol/internal/uvm"
 	"github.com/isolrun/isol/test/hcsemu"
 	"github.com/isolrun/isol/test/hcsemu/guest"
@@ -40,14 +42,14 @@ type bootVMs struct {
 	machines *guest.Machines
 }
 
-func (b bootVMs) Boot(ctx context.Context, plan *isolation.UVM, l layers.Layers) (VM, error) {
+func (b bootVMs) Boot(ctx context.Context, plan *isolation.UVM, l layers.Layers, j *journal.Journal) (VM, error) {
 	u, err := uvm.Boot(ctx, uvm.Config{
 		Owner: "containerd-shim-isol-v1.exe", Plan: plan, Layers: l, Host: b.host, Sockets: b.machines.Sockets,
 		NameToGUID: func(name string) (string, error) {
 			g, err := b.client.NameToGUID(context.Background(), name)
 			return fmt.Sprint(g), err
 		},
-		Namespace: network.New(netdriver.New(b.client)).Namespace,
+		Namespace: network.New(netdriver.New(b.client)).Namespace, Journal: j,
 		Deadlines: uvm.Deadlines{Connect: 5 * time.Second, Reason: 200 * time.Millisecond},
 	})
 	if err != nil {
@@ -71,13 +73,14 @@ func newVMLab(t *testing.T, options ...func(*Config)) *vmLab {
 	l.client = l.emu.Connect(hcsemu.Caller{PID: 1, Exe: "containerd-shim-isol-v1.exe"})
 	host := hcsemu.HostOn(l.client)
 	cfg := Config{
-		Owner: "containerd-shim-isol-v1.exe", HostBuild: 20348, Host: host, Origin: "LAB",
+		Owner: "containerd-shim-isol-v1.exe", HostBuild: 20348, Host: host,
 		Layers: layers.NewStore(layerdriver.New(l.client)), Stdio: l.stdio, Events: l.events,
 		VMs: bootVMs{host, l.client, l.machines}, Networks: network.New(netdriver.New(l.client)),
 	}
 	for _, o := range options {
 		o(&cfg)
 	}
+	cfg.Undo = undo.Machine{Host: cfg.Host, Owner: cfg.Owner, Layers: cfg.Layers, Networks: cfg.Networks, Origin: "LAB"}.Undoers()
 	p, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -8,10 +8,10 @@ import (
 	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/journal"
 	"github.com/isolrun/isol/internal/network"
-	"github.com/isolrun/isol/internal/pod"
 	"github.com/isolrun/isol/internal/shim/crash"
 	"github.com/isolrun/isol/internal/shim/launch"
 	"github.com/isolrun/isol/internal/shim/logs"
+	"github.com/isolrun/isol/internal/undo"
 )
 
 func newManager(m Machine) *launch.Manager {
@@ -20,11 +20,15 @@ func newManager(m Machine) *launch.Manager {
 		Version: version, Revision: revision,
 		System: m.System,
 		Host:   m.Host,
-		Undo:   func(h hcs.Host) journal.Undoers { return pod.Undoers(h, m.Layers(), network.New(m.Network), origin()) },
+		Undo:   func(h hcs.Host) journal.Undoers { return undoers(m, h) },
 		Owner:  Owner,
 		Crash:  crash.DefaultDir(os.Getenv),
 		Log:    slog.New(logs.Text(os.Stderr, slog.LevelInfo)),
 	}
+}
+
+func undoers(m Machine, h hcs.Host) journal.Undoers {
+	return undo.Machine{Host: h, Owner: Owner, Layers: m.Layers(), Networks: network.New(m.Network), Origin: origin()}.Undoers()
 }
 
 // origin identifies this machine in journals.

@@ -93,7 +93,7 @@ func newServer(m Machine, flags launch.Flags, params *bootapi.BootstrapParams, o
 	end.include(func(context.Context) error { return events.Close() })
 	networks := network.New(m.Network)
 	p, err := pod.New(pod.Config{
-		ID: flags.ID, Owner: Owner, HostBuild: facts.Version.Build, Origin: origin(),
+		ID: flags.ID, Owner: Owner, HostBuild: facts.Version.Build, Undo: undoers(m, system),
 		Host: system, Layers: m.Layers(), VMs: newVMs(m.VM, system, networks, log), Networks: networks, Affinity: m.Affinity, Events: events,
 		Stdio: newStdio(m.Pipes, flags.Namespace, opts, log), Log: log,
 	})

@@ -7,6 +7,7 @@ import (
 	"github.com/isolrun/isol/internal/gcs"
 	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/isolation"
+	"github.com/isolrun/isol/internal/journal"
 	"github.com/isolrun/isol/internal/layers"
 	"github.com/isolrun/isol/internal/network"
 	"github.com/isolrun/isol/internal/pod"
@@ -37,11 +38,11 @@ func newVMs(system VMSystem, host hcs.Host, networks *network.Namespaces, log *s
 }
 
 // Boot implements pod.VMs.
-func (v vms) Boot(ctx context.Context, plan *isolation.UVM, l layers.Layers) (pod.VM, error) {
+func (v vms) Boot(ctx context.Context, plan *isolation.UVM, l layers.Layers, j *journal.Journal) (pod.VM, error) {
 	u, err := uvm.Boot(ctx, uvm.Config{
 		Owner: Owner, Plan: plan, Layers: l, Host: v.host, Log: v.log,
 		Sockets: v.system.Sockets, TimeZone: v.system.TimeZone, NameToGUID: v.system.NameToGUID,
-		Namespace: v.networks.Namespace,
+		Namespace: v.networks.Namespace, Journal: j,
 	})
 	if err != nil {
 		return nil, err

@@ -29,12 +29,13 @@ type boot struct {
 	cfg      Config
 	files    BootFiles
 	scratch  string
-	made     bool // the scratch is this boot's
 	system   hcs.System
 	sockets  gcs.Listener
 	listener net.Listener
 	guest    *gcs.Guest
 	undo     []func(context.Context) error
+	kept     []func(context.Context) error // those of undo that are the VM's to do at its end, after it
+	strike   func() error                  // the system's record
 	phases   []Phase
 }
 
@@ -44,6 +45,9 @@ func Boot(ctx context.Context, cfg Config) (*UVM, error) {
 	cfg.Deadlines = cfg.Deadlines.withDefaults()
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Journal == nil {
+		cfg.Journal = unwritten{}
 	}
 	b := &boot{cfg: cfg}
 	for _, p := range []struct {
@@ -111,19 +115,35 @@ func (b *boot) makeFiles(context.Context) (err error) {
 		return err
 	}
 	b.scratch = scratchPath(b.cfg.Layers.Scratch)
-	b.made, err = makeScratch(b.files.ScratchTemplate, b.scratch)
-	if b.made {
-		b.onUndo(func(context.Context) error { return removeScratch(b.scratch) })
+	if exists(b.scratch) {
+		return nil // the client's: it stays
 	}
-	return err
+	strike, err := b.cfg.Journal.VMScratch(b.cfg.Plan.ID, b.scratch)
+	if err != nil {
+		return err
+	}
+	b.keep(func(context.Context) error { return b.cfg.struck(RemoveScratch(b.scratch), strike) })
+	return makeScratch(b.files.ScratchTemplate, b.scratch)
 }
 
 func (b *boot) grant(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.Deadlines.Grant)
 	defer cancel()
+	strike, err := b.cfg.Journal.VMAccess(b.cfg.Plan.ID, b.scratch)
+	if err != nil {
+		return err
+	}
 	// a grant whose call failed may have been made all the same: it is always revoked
-	b.onUndo(func(ctx context.Context) error { return b.cfg.Host.RevokeVMAccess(ctx, b.cfg.Plan.ID, b.scratch) })
+	b.keep(func(ctx context.Context) error {
+		return b.cfg.struck(RevokeAccess(ctx, b.cfg.Host, b.cfg.Plan.ID, b.scratch), strike)
+	})
 	return b.cfg.Host.GrantVMAccess(ctx, b.cfg.Plan.ID, b.scratch)
+}
+
+// keep is onUndo for what the VM holds as long as it lives.
+func (b *boot) keep(f func(context.Context) error) {
+	b.onUndo(f)
+	b.kept = append(b.kept, f)
 }
 
 func (b *boot) create(ctx context.Context) error {
@@ -131,12 +151,21 @@ func (b *boot) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if b.strike, err = b.cfg.Journal.VM(b.cfg.Plan.ID); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.Deadlines.Create)
 	defer cancel()
 	if b.system, err = b.cfg.Host.Create(ctx, b.cfg.Plan.ID, document); err != nil {
-		return err
+		// By contract there is none. One that was given up may still come, and
+		// is ended then by whoever gave it up; its record stays for the case
+		// that the process dies before.
+		if fault.Is(err, fault.DeadlineExceeded) || fault.Is(err, fault.Canceled) {
+			return err
+		}
+		return errors.Join(err, b.cfg.struck(nil, b.strike))
 	}
-	b.onUndo(func(ctx context.Context) error { return end(ctx, b.system) })
+	b.onUndo(func(ctx context.Context) error { return b.cfg.struck(end(ctx, b.system), b.strike) })
 	return nil
 }
 

@@ -31,8 +31,43 @@ type Config struct {
 	// TimeZone returns the host's time zone; nil leaves the guest its own.
 	TimeZone func() (*gcs.TimeZoneInformation, error)
 
+	// Journal is where what outlives the process is written before it is
+	// acquired: the task's that the VM is booted for. nil: it is written nowhere,
+	// and nobody cleans up after a crash.
+	Journal Journal
+
 	Log       *slog.Logger // nil: discarded
 	Deadlines Deadlines    // zero fields take the values of DefaultDeadlines
+}
+
+// Journal is where a VM writes, in this order of its methods, what it is about
+// to acquire and what outlives the process. strike is called once it was
+// released. After an error it must not be acquired. *journal.Journal implements it.
+type Journal interface {
+	VMScratch(id, path string) (strike func() error, err error)
+	VMAccess(id, path string) (strike func() error, err error)
+	VM(id string) (strike func() error, err error)
+}
+
+// unwritten is the Journal of a VM that has none.
+type unwritten struct{}
+
+func (unwritten) VMScratch(string, string) (func() error, error) { return kept, nil }
+func (unwritten) VMAccess(string, string) (func() error, error)  { return kept, nil }
+func (unwritten) VM(string) (func() error, error)                { return kept, nil }
+
+func kept() error { return nil }
+
+// struck strikes a record if what it names was released without error. A
+// record that is not struck only means that a replay undoes what is gone.
+func (c *Config) struck(err error, strike func() error) error {
+	if err != nil || strike == nil {
+		return err
+	}
+	if err := strike(); err != nil {
+		c.Log.Warn("strike the journal", "vm", c.Plan.ID, "error", err)
+	}
+	return nil
 }
 
 // Deadlines bounds each step by itself.

@@ -137,14 +137,14 @@ func (u *UVM) Attach(ctx context.Context, disk schema.Attachment) (string, Relea
 func guestMount(lun int) string { return fmt.Sprintf(`c:\mounts\scsi\m%d`, lun) }
 
 func (u *UVM) addDisk(ctx context.Context, disk schema.Attachment, lun int) error {
-	if err := u.cfg.Host.GrantVMAccess(ctx, u.ID(), disk.Path); err != nil {
+	if err := u.grant(ctx, disk.Path); err != nil {
 		return err
 	}
 	err := u.modify(ctx, &schema.ModificationRequest{
 		RequestType: schema.RequestAdd, ResourcePath: schema.PathSCSI(doc.SCSIController, uint8(lun)), Settings: &disk,
 	})
 	if err != nil {
-		return errors.Join(err, u.undo(func(ctx context.Context) error { return u.cfg.Host.RevokeVMAccess(ctx, u.ID(), disk.Path) }))
+		return errors.Join(err, u.undo(func(ctx context.Context) error { return u.revoke(ctx, disk.Path) }))
 	}
 	err = u.guest.Modify(ctx, diskModification(gcs.RequestAdd, lun))
 	if err != nil {
@@ -177,7 +177,7 @@ func (u *UVM) detach(ctx context.Context, path string, lun int) error {
 	if err != nil {
 		return err
 	}
-	return u.cfg.Host.RevokeVMAccess(ctx, u.ID(), path)
+	return u.revoke(ctx, path)
 }
 
 // undo runs one step back on a deadline of its own: the step forward may have

@@ -50,37 +50,52 @@ func FindBootFiles(parents []string) (BootFiles, error) {
 // sandbox.vhdx in the same folder (runhcs: layers.getVmbFSBootFiles).
 func scratchPath(folder string) string { return filepath.Join(folder, "vm", "sandbox.vhdx") }
 
-// makeScratch copies the template. It reports whether it made the file: one
-// that was there before is the client's. The copy gets its name when it is
-// whole: what a crash leaves half copied is never booted.
-func makeScratch(template, path string) (made bool, err error) {
-	if _, err := os.Stat(path); err == nil {
-		return false, nil
-	}
+// partSuffix is added to the name of a scratch that is not whole yet: what a
+// crash leaves half copied is never booted.
+const partSuffix = ".part"
+
+// makeScratch copies the template to path, where nothing is. Whoever calls it
+// must call RemoveScratch, also after an error.
+func makeScratch(template, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return false, &fault.Error{Kind: fault.Internal, Op: "make the utility VM's scratch", Err: err}
+		return noScratch(path, err)
 	}
-	part := path + ".part"
-	if err = removeFile(part); err == nil {
+	part := path + partSuffix
+	err := removeFile(part)
+	if err == nil {
 		err = copyFile(template, part)
 	}
 	if err == nil {
 		err = os.Rename(part, path)
 	}
 	if err != nil {
-		err = errors.Join(err, removeScratch(part))
-		return false, &fault.Error{Kind: fault.Internal, Op: "copy the utility VM's scratch", Subject: path, Err: err}
+		return noScratch(path, err)
 	}
-	return true, nil
+	return nil
 }
 
-func removeScratch(path string) error {
-	if err := removeFile(path); err != nil {
-		return err
+func noScratch(path string, err error) error {
+	e := &fault.Error{Kind: fault.Internal, Op: "copy the utility VM's scratch", Subject: path, Err: err}
+	if fault.DiskFull(err) {
+		e.Kind, e.Hint = fault.ResourceExhausted, "free space on the volume of the snapshots: each utility VM needs a copy of its image's system template there"
+	}
+	return e
+}
+
+// RemoveScratch removes the scratch that a VM has made at path, or half of it.
+// It is idempotent.
+func RemoveScratch(path string) error {
+	if err := errors.Join(removeFile(path+partSuffix), removeFile(path)); err != nil {
+		return fault.Wrap(err, "remove the utility VM's scratch", path)
 	}
 	// The folder stays if the client keeps something in it.
 	_ = os.Remove(filepath.Dir(path))
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // removeFile removes a file that need not be there.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,12 +16,11 @@ import (
 
 // UVM is a booted utility VM. All methods may be called from any goroutine.
 type UVM struct {
-	cfg     Config
-	files   BootFiles
-	scratch string
-	system  hcs.System
-	guest   *gcs.Guest
-	phases  []Phase
+	cfg    Config
+	boot   BootFiles
+	system hcs.System
+	guest  *gcs.Guest
+	phases []Phase
 
 	shares *slots[shareKey]
 	disks  *slots[diskKey]
@@ -28,6 +28,9 @@ type UVM struct {
 	nics   *slots[string]
 	spaces *slots[string]
 	tables *slots[string]
+	files  grants
+
+	strike func() error // the system's record in the journal
 
 	done chan struct{}
 	exit error // written before done is closed
@@ -45,7 +48,7 @@ const (
 
 func newUVM(b *boot) *UVM {
 	u := &UVM{
-		cfg: b.cfg, files: b.files, scratch: b.scratch, system: b.system, guest: b.guest, phases: b.phases,
+		cfg: b.cfg, boot: b.files, files: newGrants(), system: b.system, strike: b.strike, guest: b.guest, phases: b.phases,
 		shares: newSlots[shareKey]("shares", 1, 0),
 		disks:  newSlots[diskKey]("SCSI attachments", firstFreeLUN, lunCount),
 		pipes:  newSlots[string]("pipes", 0, 0),
@@ -54,12 +57,9 @@ func newUVM(b *boot) *UVM {
 		tables: newSlots[string]("hvsocket services", 0, 0),
 		done:   make(chan struct{}),
 	}
-	u.left = []func(context.Context) error{
-		u.end,
-		func(ctx context.Context) error { return u.cfg.Host.RevokeVMAccess(ctx, u.ID(), u.scratch) },
-	}
-	if b.made {
-		u.left = append(u.left, func(context.Context) error { return removeScratch(u.scratch) })
+	u.left = []func(context.Context) error{u.end, u.takeAllBack}
+	for _, undo := range slices.Backward(b.kept) {
+		u.left = append(u.left, undo)
 	}
 	go u.watch()
 	return u
@@ -69,7 +69,7 @@ func newUVM(b *boot) *UVM {
 func (u *UVM) ID() string { return u.cfg.Plan.ID }
 
 // BootFiles says which layer the VM was booted from.
-func (u *UVM) BootFiles() BootFiles { return u.files }
+func (u *UVM) BootFiles() BootFiles { return u.boot }
 
 // Phases says how long each phase of booting took.
 func (u *UVM) Phases() []Phase { return u.phases }
@@ -169,7 +169,7 @@ func (u *UVM) end(context.Context) error {
 	u.terminate(d.Terminate)
 	err := errors.Join(u.guest.Close(), u.system.Close())
 	<-u.done
-	return err
+	return u.cfg.struck(err, u.strike)
 }
 
 // Create makes a container in the VM from its document. See gcs.Guest.Create.

@@ -30,8 +30,8 @@ import (
 	"github.com/isolrun/isol/internal/hcs/schema"
 	"github.com/isolrun/isol/internal/journal"
 	"github.com/isolrun/isol/internal/layers"
-	"github.com/isolrun/isol/internal/pod"
 	"github.com/isolrun/isol/internal/shim/crash"
+	"github.com/isolrun/isol/internal/undo"
 	"github.com/isolrun/isol/test/hcsemu"
 )
 
@@ -381,7 +381,7 @@ func newDeleteLab(t *testing.T) *deleteLab {
 		Host:  func() (hcs.Host, error) { return h, nil },
 		Owner: owner,
 		Crash: crash.Dir(t.TempDir()),
-		Undo:  func(h hcs.Host) journal.Undoers { return pod.Undoers(h, l, nil, "") },
+		Undo:  func(h hcs.Host) journal.Undoers { return undo.Machine{Host: h, Owner: owner, Layers: l}.Undoers() },
 		Log:   slog.New(slog.NewTextHandler(&l.log, nil)),
 	}
 	return l

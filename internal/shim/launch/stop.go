@@ -50,7 +50,7 @@ func (m *Manager) cleanUp(ctx context.Context, bundle, id string) error {
 	if bundle == "" {
 		m.Log.Warn("no -bundle was given: only the compute systems are cleaned up", "id", id)
 	} else {
-		errs = append(errs, m.replay(ctx, bundle, undoers))
+		errs = append(errs, m.replay(ctx, bundle, id, undoers))
 	}
 	for _, system := range []string{id, id + vmSuffix} {
 		errs = append(errs, m.terminateOwn(ctx, host, system, undoers))
@@ -58,8 +58,8 @@ func (m *Manager) cleanUp(ctx context.Context, bundle, id string) error {
 	return errors.Join(errs...)
 }
 
-func (m *Manager) replay(ctx context.Context, bundle string, undoers journal.Undoers) error {
-	report, err := journal.Replay(ctx, filepath.Join(bundle, journal.FileName), undoers)
+func (m *Manager) replay(ctx context.Context, bundle, id string, undoers journal.Undoers) error {
+	report, err := journal.Replay(ctx, filepath.Join(bundle, journal.FileName), id, undoers)
 	for _, r := range report.Undone {
 		m.Log.Info("released what the shim had left", "kind", r.Kind, "name", r.Name)
 	}
