@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/isolrun/isol/internal/hcs"
 )
@@ -36,23 +37,29 @@ type bridge struct {
 	log    *slog.Logger
 	notify func(ContainerNotification)
 	out    chan []byte
+	linger time.Duration // from the break of the stream to the death of the bridge
+	broken chan struct{} // closed when the stream is of no more use
 	dead   chan struct{} // closed when the bridge is dead; err is set before
+	breaks sync.Once     // closes broken
 
 	mu     sync.Mutex
 	nextID int64
 	calls  map[int64]*call             // nil once dead; a nil call is one that was given up
 	late   map[int64]func(body []byte) // what to do with the response to a call that was given up
 	err    error
+	cause  error       // why the stream broke, nil if it has not
+	timer  *time.Timer // of linger, nil before the stream has broken
 }
 
 // newBridge takes conn over. notify runs on the reader's goroutine and must not block.
-func newBridge(conn io.ReadWriteCloser, log *slog.Logger, notify func(ContainerNotification)) *bridge {
+func newBridge(conn io.ReadWriteCloser, log *slog.Logger, linger time.Duration, notify func(ContainerNotification)) *bridge {
 	b := &bridge{
-		conn: conn, log: log, notify: notify,
-		out:   make(chan []byte),
-		dead:  make(chan struct{}),
-		calls: map[int64]*call{},
-		late:  map[int64]func([]byte){},
+		conn: conn, log: log, notify: notify, linger: linger,
+		out:    make(chan []byte),
+		broken: make(chan struct{}),
+		dead:   make(chan struct{}),
+		calls:  map[int64]*call{},
+		late:   map[int64]func([]byte){},
 	}
 	go b.write()
 	go b.read()
@@ -72,8 +79,12 @@ func (b *bridge) close(reason error) {
 	calls := b.calls
 	b.calls = nil
 	b.err = fmt.Errorf("%w: %w", hcs.ErrDisconnected, reason)
+	if b.timer != nil {
+		b.timer.Stop()
+	}
 	b.mu.Unlock()
 
+	b.breaks.Do(func() { close(b.broken) })
 	close(b.dead)
 	// The stream is of no more use whatever Close says of it.
 	_ = b.conn.Close()
@@ -81,6 +92,27 @@ func (b *bridge) close(reason error) {
 		if c != nil {
 			c.finish(b.err)
 		}
+	}
+}
+
+// broke takes note that the stream has ended. Calls go on waiting for linger, in
+// which somebody may find out why, and call close.
+func (b *bridge) broke(reason error) {
+	b.mu.Lock()
+	if b.cause == nil {
+		b.cause = reason
+	}
+	b.mu.Unlock()
+	b.breaks.Do(func() { close(b.broken) })
+	if b.linger <= 0 {
+		b.close(reason)
+		return
+	}
+	_ = b.conn.Close() // lets go whoever writes
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.calls != nil && b.timer == nil {
+		b.timer = time.AfterFunc(b.linger, func() { b.close(reason) })
 	}
 }
 
@@ -184,7 +216,7 @@ func (b *bridge) write() {
 		select {
 		case frame := <-b.out:
 			if _, err := b.conn.Write(frame); err != nil {
-				b.close(fmt.Errorf("write to the guest: %w", err))
+				b.broke(fmt.Errorf("write to the guest: %w", err))
 				return
 			}
 		case <-b.dead:
@@ -201,7 +233,7 @@ func (b *bridge) read() {
 			if err == io.EOF {
 				err = errors.New("the guest closed the connection")
 			}
-			b.close(err)
+			b.broke(err)
 			return
 		}
 		b.receive(f)

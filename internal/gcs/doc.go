@@ -26,8 +26,14 @@
 //
 // # States
 //
-//	          Connect            Close, end of stream, broken frame
-//	(none) ───────────▶ Open ───────────────────────────────────────▶ Dead
+//	          Connect         end of stream, broken frame            linger has passed, Fail
+//	(none) ───────────▶ Open ─────────────────────────────▶ Broken ─────────────────────────▶ Dead
+//	                     │                                                                     ▲
+//	                     └───────────────────────────── Close, Fail ──────────────────────────┘
+//
+// A broken bridge says nothing more. Its calls wait a little (Config.Linger),
+// because mostly the virtual machine has died, and the compute service knows why
+// a moment later.
 //
 // A dead bridge never comes back: every call under way and every later one
 // fails with the reason of its death, every container and process is reported

@@ -22,6 +22,10 @@ type Config struct {
 	TimeZone *TimeZoneInformation // given to the guest; nil leaves the guest's own
 	Log      *slog.Logger
 	Timeout  time.Duration // of one call; 0 is DefaultTimeout
+
+	// Linger is how long calls wait, after the stream has broken, for somebody
+	// who knows why to call Fail. 0: not at all.
+	Linger time.Duration
 }
 
 // DefaultTimeout bounds one call to a guest. The reference gives up after five
@@ -51,7 +55,7 @@ func Connect(ctx context.Context, c Config) (*Guest, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	g := &Guest{cfg: c, containers: map[string]*container{}, nextPort: firstStdioPort}
-	g.bridge = newBridge(c.Conn, c.Log.With("vm", c.VM), g.notified)
+	g.bridge = newBridge(c.Conn, c.Log.With("vm", c.VM), c.Linger, g.notified)
 	go g.watch()
 	if err := g.negotiate(ctx); err != nil {
 		g.Close()
@@ -94,6 +98,17 @@ func (g *Guest) Windows() bool {
 
 // Capabilities returns what the guest said it can do.
 func (g *Guest) Capabilities() Capabilities { return g.caps }
+
+// Broken is closed when the stream has broken, before or with Done: no call will
+// be answered any more, and Config.Linger later the bridge is dead.
+func (g *Guest) Broken() <-chan struct{} { return g.bridge.broken }
+
+// Cause says why the stream broke, nil if it did not break by itself.
+func (g *Guest) Cause() error {
+	g.bridge.mu.Lock()
+	defer g.bridge.mu.Unlock()
+	return g.bridge.cause
+}
 
 // Done is closed when the bridge is dead.
 func (g *Guest) Done() <-chan struct{} { return g.bridge.dead }

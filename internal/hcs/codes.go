@@ -43,7 +43,7 @@ var codes = []code{
 	{0x80370119, "HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET", ErrInvalidState},
 	{0x8037011A, "HCS_E_OPERATION_RESULT_ALLOCATION_FAILED", ErrUnknown},
 	{0x8037011B, "HCS_E_ACCESS_DENIED", ErrAccessDenied},
-	{0x8037011C, "HCS_E_GUEST_CRITICAL_ERROR", ErrUnexpectedExit},
+	{0x8037011C, "HCS_E_GUEST_CRITICAL_ERROR", ErrGuestCrash},
 	{0x8037011D, "HCS_E_PROCESS_INFO_NOT_AVAILABLE", ErrInvalidState},
 	{0x8037011E, "HCS_E_SERVICE_DISCONNECT", ErrDisconnected},
 	{0x8037011F, "HCS_E_PROCESS_ALREADY_STOPPED", ErrProcessEnded},
@@ -99,6 +99,7 @@ var hints = []struct {
 	{ErrNoHypervisor, "enable Hyper-V, or virtualization in the firmware or the outer machine, or use process isolation"},
 	{ErrUnavailable, "check that the Containers feature is installed and the service vmcompute runs: sc query vmcompute"},
 	{ErrUnexpectedExit, "the event log Microsoft-Windows-Hyper-V-Compute-Operational says more"},
+	{ErrGuestCrash, "the annotation io.microsoft.virtualmachine.dump-directory-path keeps a dump of the next crash"},
 	{ErrLogon, "check process.user.username: it must be a user of the image, as name or DOMAIN\\name"},
 	{ErrFileNotFound, "check the command and the working directory: both are looked up in the container"},
 }

@@ -27,6 +27,7 @@ var (
 	ErrImageFormat     = errors.New("the compute service does not recognise the image's format")
 	ErrNoHypervisor    = errors.New("no hypervisor is present on this computer")
 	ErrUnexpectedExit  = errors.New("the compute system exited unexpectedly")
+	ErrGuestCrash      = errors.New("the guest's kernel crashed")
 	ErrFileNotFound    = errors.New("file not found")
 	ErrAccessDenied    = errors.New("access denied")
 	ErrLogon           = errors.New("the user is unknown or may not log on")
@@ -114,6 +115,7 @@ var kinds = []struct {
 	{ErrImageFormat, fault.FailedPrecondition},
 	{ErrNoHypervisor, fault.FailedPrecondition},
 	{ErrUnexpectedExit, fault.Internal},
+	{ErrGuestCrash, fault.Internal},
 	{ErrFileNotFound, fault.NotFound},
 	{ErrAccessDenied, fault.PermissionDenied},
 	{ErrLogon, fault.InvalidArgument},

@@ -77,8 +77,10 @@ type Compute interface {
 	// Start runs the system. Errors: ErrInvalidState unless Created.
 	Start(ctx context.Context) error
 
-	// Shutdown asks the system to end and returns when it has been asked, not
-	// when it has ended: wait for Done. Errors: ErrAlreadyStopped.
+	// Shutdown asks the system to end and returns when the service has agreed,
+	// not when the system has ended: wait for Done. A refusal is an error at
+	// once, so that whoever asked can go on to Terminate. Errors:
+	// ErrAlreadyStopped, ErrInvalidState.
 	Shutdown(ctx context.Context) error
 
 	// Terminate ends the system at once and returns when it has been asked.
@@ -102,8 +104,9 @@ type Compute interface {
 	Done() <-chan struct{}
 
 	// Exit says how the system ended. It must be called only after Done is
-	// closed. ErrUnexpectedExit means a crash, ErrDisconnected that the
-	// service went away and the system's fate is not known.
+	// closed. ErrUnexpectedExit means a crash, ErrGuestCrash one of the guest's
+	// kernel, ErrDisconnected that the service went away and the system's fate
+	// is not known.
 	Exit() error
 
 	// Close gives up the handle. With ShouldTerminateOnLastHandleClosed in its
@@ -119,6 +122,16 @@ type System interface {
 	// RuntimeID is the GUID by which hvsockets address a virtual machine. It
 	// is the zero string for containers.
 	RuntimeID() string
+
+	// Crashed is closed when the service reports that the kernel of a virtual
+	// machine's guest has crashed: nothing in the guest runs any more. The exit
+	// follows when the dump has been written that the document asks for. It is
+	// never closed for containers.
+	Crashed() <-chan struct{}
+
+	// Ending says in detail how the system ended. It must be called only after
+	// Done is closed; its Err is what Exit returns.
+	Ending() Ending
 }
 
 // Process is a process in a container.

@@ -219,7 +219,7 @@ func (b *boot) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	config := gcs.Config{VM: b.cfg.Plan.ID, Conn: conn, Stdio: b.sockets, Log: b.cfg.Log, Timeout: b.cfg.Deadlines.Call}
+	config := gcs.Config{VM: b.cfg.Plan.ID, Conn: conn, Stdio: b.sockets, Log: b.cfg.Log, Timeout: b.cfg.Deadlines.Call, Linger: b.cfg.Deadlines.Reason}
 	if config.TimeZone, err = b.timeZone(); err != nil {
 		return errors.Join(err, conn.Close())
 	}

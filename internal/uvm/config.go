@@ -81,7 +81,8 @@ type Deadlines struct {
 	Undo      time.Duration // one step back
 	Grace     time.Duration // graceful end of the VM; 0: terminated at once, as production does
 	Terminate time.Duration // forced end of the VM, then its handle is closed
-	Reason    time.Duration // from the death of the bridge to the exit that HCS reports
+	Reason    time.Duration // from the death of the bridge, or of the guest, to the exit that HCS reports
+	Dump      time.Duration // from the crash of the guest's kernel to the exit, where a dump is asked for
 }
 
 // DefaultDeadlines returns what production uses: Create, Start and Connect are
@@ -98,6 +99,7 @@ func DefaultDeadlines() Deadlines {
 		Undo:      30 * time.Second,
 		Terminate: 30 * time.Second,
 		Reason:    2 * time.Second,
+		Dump:      time.Minute,
 	}
 }
 
@@ -105,7 +107,7 @@ func (d Deadlines) withDefaults() Deadlines {
 	def := DefaultDeadlines()
 	for _, f := range []struct{ is, def *time.Duration }{
 		{&d.Grant, &def.Grant}, {&d.Create, &def.Create}, {&d.Start, &def.Start}, {&d.Connect, &def.Connect},
-		{&d.Call, &def.Call}, {&d.Modify, &def.Modify}, {&d.Undo, &def.Undo}, {&d.Terminate, &def.Terminate}, {&d.Reason, &def.Reason},
+		{&d.Call, &def.Call}, {&d.Modify, &def.Modify}, {&d.Undo, &def.Undo}, {&d.Terminate, &def.Terminate}, {&d.Reason, &def.Reason}, {&d.Dump, &def.Dump},
 	} {
 		if *f.is == 0 {
 			*f.is = *f.def

@@ -16,15 +16,24 @@
 //
 // # States
 //
-//	Boot ok            system exits, bridge dies, Close
-//	───────▶ Running ──────────────────────────────────▶ Ended
+//	          bridge dies              HCS says nothing: terminate           exit
+//	Running ─────────────▶ Doubtful ───────────────────────────────▶ Ending ──────▶ Ended
+//	  │ │ │                   │ │ exit                                 ▲             ▲▲▲▲
+//	  │ │ │                   │ └──────────────────────────────────────┼─────────────┘│││
+//	  │ │ │ guest's kernel    ▼                dump takes too long     │              │││
+//	  │ │ └──────────────▶ Crashing ───────────────────────────────────┘              │││
+//	  │ │   crashes           │ exit                                                  │││
+//	  │ │                     └───────────────────────────────────────────────────────┘││
+//	  │ └─ exit ───────────────────────────────────────────────────────────────────────┘│
+//	  └─ Close (from any) ──▶ Closing ── exit ──────────────────────────────────────────┘
 //
-// One goroutine, watch, moves a VM to Ended and decides why: the exit that HCS
-// reports if it comes within a grace time, else the death of the bridge. It
-// fails the bridge with that reason first, so everything in flight ends with
-// it, ends a system that outlived its bridge (a VM that cannot be spoken to is
-// of no use), and only then closes Done. So nobody who sees a container's end
-// finds its VM alive behind it.
+// The whole table, every state by every event, is in policy.go; it is pure. One
+// goroutine, watch, feeds it and decides why the VM ended ([Reason]): what HCS
+// says if it comes within a grace time, else the death of the bridge. When the
+// bridge breaks, calls under way wait that long too, so that they fail with the
+// reason; a crash of the guest's kernel fails them at once. A system that
+// outlived its bridge is ended: a VM that cannot be spoken to is of no use. Done
+// is closed last, when everything in the VM has ended and HCS has said so.
 //
 // Only the pod closes a VM. Nothing in this package ends it because of what a
 // container or process does or fails to do.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/isolrun/isol/internal/fault"
@@ -32,8 +33,13 @@ type UVM struct {
 
 	strike func() error // the system's record in the journal
 
-	done chan struct{}
-	exit error // written before done is closed
+	done   chan struct{}
+	exit   error  // written before done is closed
+	reason Reason // likewise
+
+	state     atomic.Uint32 // a state; written by watch alone
+	close     chan struct{} // closed by the first Close
+	closeOnce sync.Once
 
 	closing sync.Mutex // held by the Close at work; guards left
 	left    []func(context.Context) error
@@ -56,6 +62,7 @@ func newUVM(b *boot) *UVM {
 		spaces: newSlots[string]("network namespaces", 0, 0),
 		tables: newSlots[string]("hvsocket services", 0, 0),
 		done:   make(chan struct{}),
+		close:  make(chan struct{}),
 	}
 	u.left = []func(context.Context) error{u.end, u.takeAllBack}
 	for _, undo := range slices.Backward(b.kept) {
@@ -77,45 +84,135 @@ func (u *UVM) Phases() []Phase { return u.phases }
 // Done is closed when the VM has ended and everything in it with it.
 func (u *UVM) Done() <-chan struct{} { return u.done }
 
-// Exit says why the VM ended: nil if isol closed it. It must be called only
-// after Done is closed.
+// Exit says why the VM ended: nil if isol closed it, else an [*ExitError]. It
+// must be called only after Done is closed.
 func (u *UVM) Exit() error { return u.exit }
 
-// watch moves the VM to its end. It alone writes exit.
+// Reason says so in one word. It must be called only after Done is closed.
+func (u *UVM) Reason() Reason { return u.reason }
+
+// watch moves the VM through its states to its end, as the table transitions
+// has it. It alone writes state, exit and reason.
 func (u *UVM) watch() {
 	defer close(u.done)
-	d := u.cfg.Deadlines
-	select {
-	case <-u.system.Done():
-	case <-u.guest.Done():
-		// The bridge mostly dies because the VM does: HCS knows why.
-		if !waitFor(u.system.Done(), d.Reason) {
-			u.cfg.Log.Error("the guest connection died, its virtual machine is ended", "vm", u.ID(), "reason", u.guest.Reason())
-			u.terminate(d.Terminate)
-			u.exit = fault.Wrap(u.guest.Reason(), "utility VM", u.ID())
-			return
+	var p policy
+	timer := time.NewTimer(0)
+	<-timer.C
+	defer timer.Stop()
+	crashed, broken, exited, closing := u.system.Crashed(), u.guest.Broken(), u.system.Done(), (<-chan struct{})(u.close)
+	for p.state != stateEnded {
+		var e event
+		select {
+		case <-crashed:
+			crashed, e = nil, evCrash
+		case <-broken:
+			broken, e = nil, evBridge
+		case <-exited:
+			exited, e = nil, evExit
+		case <-timer.C:
+			e = evLate
+		case <-closing:
+			closing, e = nil, evClose
+		}
+		if e == evExit && u.closed() {
+			p.on(evClose) // the exit is the one that was asked for
+		}
+		was := p.state
+		do := p.on(e)
+		u.state.Store(uint32(p.state))
+		u.cfg.Log.Debug("utility VM", "vm", u.ID(), "event", e, "was", was, "is", p.state)
+		if do == doConclude {
+			u.conclude(p.reason(was, u.system.Ending().How))
+			continue
+		}
+		if wait := u.act(do); wait > 0 {
+			timer.Reset(wait)
 		}
 	}
-	u.exit = u.system.Exit()
-	reason := u.exit
-	if reason == nil {
-		reason = errors.New("the virtual machine has ended")
-	}
-	u.guest.Fail(fmt.Errorf("%s: %w", u.ID(), reason))
 }
 
-// terminate ends the system and waits for it. What HCS answers is logged: the
-// last handle's close is what ends a system that can't be terminated.
-func (u *UVM) terminate(timeout time.Duration) {
+// closed says whether the pod has closed the VM.
+func (u *UVM) closed() bool {
+	select {
+	case <-u.close:
+		return true
+	default:
+		return false
+	}
+}
+
+// act carries out an action of the policy and returns for how long its outcome
+// is waited for, 0 if there is nothing to wait for.
+func (u *UVM) act(do action) time.Duration {
+	d := u.cfg.Deadlines
+	switch do {
+	case doFail:
+		u.cfg.Log.Error("the kernel of the utility VM's guest crashed", "vm", u.ID(), "dumps", u.cfg.Plan.DumpDirectory)
+		u.guest.Fail(&ExitError{VM: u.ID(), Reason: ReasonBugcheck, Err: hcs.ErrGuestCrash})
+		return u.dumpTime()
+	case doAsk: // the bridge mostly dies because the VM does: HCS knows why
+		return d.Reason
+	case doTerminate:
+		u.cfg.Log.Error("the utility VM's guest cannot be spoken to, the virtual machine is ended", "vm", u.ID())
+		u.guest.Fail(fmt.Errorf("the guest connection died: %w", u.guest.Cause()))
+		if !u.terminate(d.Terminate) {
+			u.giveUp()
+			return 0
+		}
+		return d.Terminate
+	case doGiveUp:
+		u.cfg.Log.Warn("the virtual machine was terminated and has not ended, its handle is closed", "vm", u.ID())
+		u.giveUp()
+	}
+	return 0
+}
+
+// giveUp closes the handle of a system that could not be terminated: its
+// document has it end with the last handle. The exit that follows is the
+// handle's.
+func (u *UVM) giveUp() {
+	if err := u.system.Close(); err != nil {
+		u.cfg.Log.Warn("close the virtual machine's handle", "vm", u.ID(), "error", err)
+	}
+}
+
+// dumpTime is how long a VM whose guest's kernel has crashed is let be: until
+// its dump is written, if there is to be one.
+func (u *UVM) dumpTime() time.Duration {
+	if u.cfg.Plan.DumpDirectory == "" {
+		return u.cfg.Deadlines.Reason
+	}
+	return u.cfg.Deadlines.Dump
+}
+
+// conclude writes down why the VM ended, and ends all that is in flight with it.
+func (u *UVM) conclude(reason Reason) {
+	seen := u.system.Exit()
+	if u.reason = reason; reason != ReasonClosed {
+		var bridge error
+		select {
+		case <-u.guest.Done():
+			bridge = u.guest.Reason()
+		default:
+		}
+		u.exit = exitError(u.ID(), reason, seen, bridge)
+		u.cfg.Log.Error("utility VM ended", "vm", u.ID(), "reason", reason, "error", u.exit)
+		u.guest.Fail(u.exit)
+		return
+	}
+	u.cfg.Log.Info("utility VM ended", "vm", u.ID(), "reason", reason)
+	u.guest.Fail(errors.New("the virtual machine has been closed"))
+}
+
+// terminate asks for the end of the system, and reports false if HCS refused.
+func (u *UVM) terminate(timeout time.Duration) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	if err := u.system.Terminate(ctx); err != nil && !errors.Is(err, hcs.ErrAlreadyStopped) {
 		u.cfg.Log.Warn("the virtual machine was not terminated, its handle is closed", "vm", u.ID(), "error", err)
-		return
+		return false
 	}
-	if !waitFor(u.system.Done(), timeout) {
-		u.cfg.Log.Warn("the virtual machine was terminated and has not ended, its handle is closed", "vm", u.ID())
-	}
+	return true
 }
 
 func waitFor(done <-chan struct{}, timeout time.Duration) bool {
@@ -154,22 +251,37 @@ func (u *UVM) Close() error {
 	return fault.Wrap(errors.Join(errs...), "close utility VM", u.ID())
 }
 
-// end ends the VM on the deadlines of its steps.
+// end ends the VM on the deadlines of its steps. A dump that is being written is
+// waited for; a refusal costs no wait.
 func (u *UVM) end(context.Context) error {
+	u.closeOnce.Do(func() { close(u.close) })
 	d := u.cfg.Deadlines
-	if d.Grace > 0 {
-		ctx, cancel := context.WithTimeout(context.Background(), d.Grace)
-		if err := u.system.Shutdown(ctx); err == nil {
-			waitFor(u.system.Done(), d.Grace)
-		} else if !errors.Is(err, hcs.ErrAlreadyStopped) {
-			u.cfg.Log.Info("the virtual machine did not take a graceful end, it is terminated", "vm", u.ID(), "error", err)
+	select {
+	case <-u.system.Crashed():
+		waitFor(u.done, u.dumpTime())
+	default:
+		if d.Grace > 0 {
+			u.shutDown(d.Grace)
 		}
-		cancel()
 	}
-	u.terminate(d.Terminate)
+	if u.terminate(d.Terminate) && !waitFor(u.system.Done(), d.Terminate) {
+		u.cfg.Log.Warn("the virtual machine was terminated and has not ended, its handle is closed", "vm", u.ID())
+	}
 	err := errors.Join(u.guest.Close(), u.system.Close())
 	<-u.done
 	return u.cfg.struck(err, u.strike)
+}
+
+// shutDown asks the guest to end, and waits for it unless HCS refuses.
+func (u *UVM) shutDown(grace time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	err := u.system.Shutdown(ctx)
+	if err == nil {
+		waitFor(u.system.Done(), grace)
+	} else if !errors.Is(err, hcs.ErrAlreadyStopped) {
+		u.cfg.Log.Info("the virtual machine did not take a graceful end, it is terminated", "vm", u.ID(), "error", err)
+	}
 }
 
 // Create makes a container in the VM from its document. See gcs.Guest.Create.

@@ -82,9 +82,30 @@ func (b *bench) boot() *uvm.UVM {
 	return u
 }
 
+func (b *bench) must(err error) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// terminate ends the VM behind isol's back, as hcsdiag does.
+func (b *bench) terminate() {
+	b.t.Helper()
+	other := b.emulator.Connect(hcsemu.Caller{PID: 7, Exe: "hcsdiag.exe"})
+	h, err := other.OpenSystem(b.t.Context(), "pod@vm")
+	b.must(err)
+	b.must(other.TerminateSystem(b.t.Context(), h, ""))
+	b.must(other.CloseSystem(h))
+}
+
 // clean fails the test if anything of a VM is left on the machine.
 func (b *bench) clean() {
 	b.t.Helper()
+	// What the service ends by itself, it ends in its own time.
+	for end := time.Now().Add(5 * time.Second); len(b.emulator.Ledger().Leaks()) != 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 	if l := b.emulator.Ledger().Leaks(); len(l) != 0 {
 		b.t.Errorf("the ledger is not empty:\n%v", l)
 	}
@@ -282,16 +303,29 @@ func TestBootCancelled(t *testing.T) {
 	b.clean()
 }
 
-// A VM that dies must not look alive, and all in it ends with its reason.
+// A VM that dies must not look alive, and all in it ends with its reason: who
+// reads "the guest's kernel crashed" looks for a driver, who reads "terminated"
+// for a colleague.
 func TestDeathOfTheVM(t *testing.T) {
 	for _, tc := range []struct {
-		name string
-		kill func(*bench)
-		want error
+		name   string
+		kill   func(*bench)
+		reason uvm.Reason
+		want   error  // nil: any
+		text   string // in the error of what was under way
 	}{
-		{"guest crashes", func(b *bench) { b.machines.Crash() }, hcs.ErrUnexpectedExit},
-		{"guest closes the bridge", func(b *bench) { b.machines.Agents()[0].Bridge().Close() }, hcs.ErrDisconnected},
-		{"guest sends garbage", func(b *bench) { b.machines.Agents()[0].Bridge().Garbage(make([]byte, 64)) }, hcs.ErrDisconnected},
+		{"guest's kernel crashes", func(b *bench) { b.machines.Bugcheck(0xd1, 0x28) }, uvm.ReasonBugcheck, hcs.ErrGuestCrash, "crash"},
+		{"crash told by HCS", func(b *bench) { b.must(b.emulator.Bugcheck("pod@vm", 0xd1)) }, uvm.ReasonBugcheck, hcs.ErrGuestCrash, "crash"},
+		{"worker process crashes", func(b *bench) { b.machines.Crash() }, uvm.ReasonCrash, hcs.ErrUnexpectedExit, "it crashed"},
+		{"crash whose exit is lost", func(b *bench) {
+			b.must(b.emulator.AddFaults(hcsemu.Fault{Event: "SystemExited", Action: hcsemu.ActionDrop}))
+			b.machines.Crash()
+		}, uvm.ReasonBridge, hcs.ErrDisconnected, "guest connection died"},
+		{"someone terminates it", func(b *bench) { b.terminate() }, uvm.ReasonTerminated, nil, "it was terminated"},
+		{"guest shuts down", func(b *bench) { b.machines.ShutDown() }, uvm.ReasonShutdown, nil, "its guest shut down"},
+		{"compute service goes", func(b *bench) { b.emulator.DisconnectService(); b.emulator.RestoreService() }, uvm.ReasonLost, hcs.ErrDisconnected, "no longer be observed"},
+		{"guest closes the bridge", func(b *bench) { b.machines.Agents()[0].Bridge().Close() }, uvm.ReasonBridge, hcs.ErrDisconnected, "guest connection died"},
+		{"guest sends garbage", func(b *bench) { b.machines.Agents()[0].Bridge().Garbage(make([]byte, 64)) }, uvm.ReasonBridge, hcs.ErrDisconnected, "guest connection died"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t)
@@ -302,12 +336,15 @@ func TestDeathOfTheVM(t *testing.T) {
 			}
 			tc.kill(b)
 			<-u.Done()
-			if err := u.Exit(); !errors.Is(err, tc.want) {
+			if err := u.Exit(); err == nil || tc.want != nil && !errors.Is(err, tc.want) || !strings.Contains(err.Error(), "pod@vm") {
 				t.Errorf("exit %v, want %v", err, tc.want)
 			}
+			if u.Reason() != tc.reason {
+				t.Errorf("reason %s, want %s", u.Reason(), tc.reason)
+			}
 			<-p.Done()
-			if _, err := p.ExitCode(); !errors.Is(err, hcs.ErrDisconnected) {
-				t.Errorf("the process's exit: %v", err)
+			if _, err := p.ExitCode(); !errors.Is(err, hcs.ErrDisconnected) || !strings.Contains(err.Error(), tc.text) {
+				t.Errorf("the process's exit: %v, want one that says %q", err, tc.text)
 			}
 			p.Close()
 			if _, _, err := u.Share(t.Context(), b.layers.Parents[0], true); err == nil {
@@ -322,6 +359,34 @@ func TestDeathOfTheVM(t *testing.T) {
 			b.clean()
 		})
 	}
+}
+
+// A dump that the user asked for is written to its end, and its place is in the
+// reason; meanwhile nothing in the guest looks alive.
+func TestDumpOfACrash(t *testing.T) {
+	b := newBench(t)
+	b.cfg.Plan.DumpDirectory = `C:\dumps`
+	u := b.boot()
+	b.must(b.emulator.Bugcheck("pod@vm", 0x50))
+	<-u.Done()
+	if err := u.Exit(); err == nil || !strings.Contains(err.Error(), `bugcheck 0x50, dump in C:\dumps\pod@vm-windows-crash`) {
+		t.Errorf("exit %v", err)
+	}
+	b.must(u.Close())
+	b.clean()
+}
+
+// A refusal of the graceful end must not cost its grace: terminate comes at once.
+func TestRefusedShutdownCostsNothing(t *testing.T) {
+	b := newBench(t)
+	b.cfg.Deadlines.Grace = time.Hour
+	u := b.boot()
+	b.must(b.emulator.AddFaults(hcsemu.Fault{Function: "HcsShutDownComputeSystem", Action: hcsemu.ActionFail, Code: "0x80370105"}))
+	b.must(u.Close()) // the test would end by its own time limit
+	if u.Reason() != uvm.ReasonClosed {
+		t.Errorf("reason %s", u.Reason())
+	}
+	b.clean()
 }
 
 // A disk that the guest refuses is off the machine again.

@@ -35,7 +35,7 @@ var portErrors = map[HRESULT]error{
 	EInvalidJSON: hcs.ErrInvalidDocument, EInvalidArg: hcs.ErrInvalidDocument, EInvalidData: hcs.ErrInvalidDocument,
 	EImageMismatch: hcs.ErrImageMismatch, EInvalidLayer: hcs.ErrImageFormat, EHypervNotInstalled: hcs.ErrNoHypervisor,
 	EUnexpectedExit: hcs.ErrUnexpectedExit, ETerminated: hcs.ErrUnexpectedExit, ETerminatedDuringStart: hcs.ErrUnexpectedExit,
-	EGuestCriticalError: hcs.ErrUnexpectedExit, EFileNotFound: hcs.ErrFileNotFound, EPathNotFound: hcs.ErrFileNotFound,
+	EGuestCriticalError: hcs.ErrGuestCrash, EFileNotFound: hcs.ErrFileNotFound, EPathNotFound: hcs.ErrFileNotFound,
 	EDirectory: hcs.ErrFileNotFound, EAccessDenied: hcs.ErrAccessDenied, EHCSAccessDenied: hcs.ErrAccessDenied,
 	ENoSuchUser: hcs.ErrLogon, ELogonFailure: hcs.ErrLogon, EHandle: hcs.ErrClosed, EAlreadyExists: hcs.ErrAlreadyExists,
 }
@@ -85,7 +85,7 @@ func (h *host) Open(ctx context.Context, id string) (hcs.System, error) {
 
 // take watches a new handle and reads what never changes.
 func (h *host) take(ctx context.Context, op, id string, handle Handle) (hcs.System, error) {
-	s := &hostSystem{c: h.c, id: id, handle: handle, end: newEnd()}
+	s := &hostSystem{c: h.c, id: id, handle: handle, crashed: make(chan struct{}), done: make(chan struct{})}
 	_, err := h.c.Subscribe(handle, s.event)
 	if err == nil {
 		var props string
@@ -167,37 +167,53 @@ type hostSystem struct {
 	id        string
 	handle    Handle
 	runtimeID string
-	end       *end
+	crashed   chan struct{} // closed when the guest's kernel has crashed
+	done      chan struct{} // closed when ending is set
+
+	mu       sync.Mutex
+	bugcheck *hcs.Bugcheck // guarded by mu
+	ending   *hcs.Ending   // nil until the end; guarded by mu
 }
 
 var _ hcs.System = (*hostSystem)(nil)
 
 func (s *hostSystem) event(ev Event) {
-	const op = "HcsEventSystemExited"
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch ev.Type {
 	case EventServiceDisconnect:
-		s.end.reach(0, &hcs.Error{Op: op, ID: s.id, Code: uint32(EServiceDisconnect), Err: hcs.ErrDisconnected})
+		s.endLocked(hcs.Ending{Err: &hcs.Error{Op: "HcsEventSystemExited", ID: s.id, Code: uint32(EServiceDisconnect), Err: hcs.ErrDisconnected}})
+	case EventSystemCrashInitiated, EventSystemCrashReport:
+		if s.bugcheck == nil {
+			close(s.crashed)
+		}
+		s.bugcheck = hcs.ReadCrash(s.bugcheck, ev.Data)
 	case EventSystemExited:
-		var status schema.SystemExitStatus
-		if err := json.Unmarshal([]byte(ev.Data), &status); err != nil {
-			s.end.reach(0, &hcs.Error{Op: op, ID: s.id, Result: ev.Data, Err: hcs.ErrUnknown})
-			return
-		}
-		var err error
-		if status.ExitType == schema.ExitUnexpectedExit {
-			err = &hcs.Error{Op: op, ID: s.id, Code: uint32(status.Status), Result: ev.Data, Err: hcs.ErrUnexpectedExit}
-		}
-		s.end.reach(0, err)
+		s.endLocked(hcs.ReadEnding(s.id, ev.Data, s.bugcheck))
+	}
+}
+
+// endLocked takes the first end that it is told.
+func (s *hostSystem) endLocked(e hcs.Ending) {
+	if s.ending == nil {
+		s.ending = &e
+		close(s.done)
 	}
 }
 
 func (s *hostSystem) ID() string            { return s.id }
 func (s *hostSystem) RuntimeID() string     { return s.runtimeID }
-func (s *hostSystem) Done() <-chan struct{} { return s.end.done }
+func (s *hostSystem) Done() <-chan struct{} { return s.done }
 
-func (s *hostSystem) Exit() error {
-	<-s.end.done
-	return s.end.err
+func (s *hostSystem) Crashed() <-chan struct{} { return s.crashed }
+
+func (s *hostSystem) Exit() error { return s.Ending().Err }
+
+func (s *hostSystem) Ending() hcs.Ending {
+	<-s.done
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return *s.ending
 }
 
 func (s *hostSystem) Start(ctx context.Context) error {
@@ -244,7 +260,9 @@ func (s *hostSystem) CreateProcess(ctx context.Context, params *schema.ProcessPa
 // Close gives up the handle; whoever waits for the end learns that it can't be seen any more.
 func (s *hostSystem) Close() error {
 	err := s.c.CloseSystem(s.handle)
-	s.end.reach(0, &hcs.Error{Op: "HcsCloseComputeSystem", ID: s.id, Err: hcs.ErrClosed})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endLocked(hcs.Ending{Err: &hcs.Error{Op: "HcsCloseComputeSystem", ID: s.id, Err: hcs.ErrClosed}})
 	return closeError(err)
 }
 

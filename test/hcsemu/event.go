@@ -98,7 +98,7 @@ func (s *session) registerLocked(sub *subscription) error {
 	s.subscriptions[sub] = true
 	switch {
 	case sub.system != nil && sub.system.state == stateStopped:
-		s.postLocked(sub, sub.system.exit.event())
+		s.postLocked(sub, sub.system.exit.event(s.e.config.Build))
 	case sub.process != nil && sub.process.exited:
 		s.postLocked(sub, sub.process.event())
 	case r.object == nil && sub.api == VMCompute && sub.system == nil && sub.process == nil:

@@ -52,6 +52,7 @@ const (
 	ActionDisconnect Action = "disconnect" // end the compute service, see DisconnectService
 	ActionKill       Action = "kill"       // end the caller as kill -9 does
 	ActionCrash      Action = "crash"      // crash the system that the call is about
+	ActionBugcheck   Action = "bugcheck"   // crash the kernel of the machine that the call is about
 	ActionDrop       Action = "drop"       // lose an event
 )
 
@@ -112,9 +113,9 @@ func (f Fault) check() (HRESULT, error) {
 		if f.DelayMS <= 0 {
 			return 0, fmt.Errorf("action delay needs delay_ms greater than 0, not %d", f.DelayMS)
 		}
-	case ActionHang, ActionDisconnect, ActionKill, ActionCrash, ActionDrop:
+	case ActionHang, ActionDisconnect, ActionKill, ActionCrash, ActionBugcheck, ActionDrop:
 	default:
-		return 0, fmt.Errorf("action %q is not one of fail, delay, hang, disconnect, kill, crash, drop", f.Action)
+		return 0, fmt.Errorf("action %q is not one of fail, delay, hang, disconnect, kill, crash, bugcheck, drop", f.Action)
 	}
 	return code, nil
 }
@@ -250,9 +251,9 @@ func (c *Client) applyFault(ctx context.Context, call *Call, f *plannedFault) er
 		c.disconnect()
 		return fail(EServiceDisconnect, "fault plan: the caller was killed during %s", call.Function)
 	case ActionCrash:
-		if err := c.e.Crash(call.System); err != nil {
-			return err
-		}
+		return c.e.Crash(call.System)
+	case ActionBugcheck:
+		return c.e.Bugcheck(call.System, 0xe2)
 	}
 	return nil
 }

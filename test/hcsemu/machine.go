@@ -57,6 +57,10 @@ type Machine interface {
 	// Crashed says, once Done is closed, whether the end was not asked for by the guest or the host.
 	Crashed() bool
 
+	// Bugcheck returns, once Done is closed, the parameters of the bugcheck of
+	// the guest's kernel that ended the machine; nil if none did.
+	Bugcheck() []uint64
+
 	// ShutDown asks the guest to end. Terminate ends the machine at once. Both are idempotent.
 	ShutDown()
 	Terminate()
@@ -83,10 +87,13 @@ func (e *Emulator) watchMachine(sys *system, m Machine) {
 	<-m.Done()
 	e.mu.Lock()
 	if sys.ending == nil {
-		sys.ending = &exitGraceful
-		if m.Crashed() {
-			sys.ending = &exitUnexpected
+		how := exitGraceful
+		if p := m.Bugcheck(); p != nil {
+			how = exitBugcheck(p)
+		} else if m.Crashed() {
+			how = exitUnexpected
 		}
+		e.setEndingLocked(sys, &how)
 	}
 	sys.live--
 	cleanup := e.finishIfOverLocked(sys)
@@ -103,6 +110,7 @@ type idleMachine struct {
 func (m *idleMachine) WorkerPID() uint32     { return 0 }
 func (m *idleMachine) Done() <-chan struct{} { return m.done }
 func (m *idleMachine) Crashed() bool         { return false }
+func (m *idleMachine) Bugcheck() []uint64    { return nil }
 func (m *idleMachine) ShutDown()             { m.Terminate() }
 func (m *idleMachine) Terminate()            { m.once.Do(func() { close(m.done) }) }
 func (m *idleMachine) Close()                { m.Terminate() }

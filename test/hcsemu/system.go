@@ -54,8 +54,9 @@ type system struct {
 
 // exitStatus is how a system ended.
 type exitStatus struct {
-	kind   schema.ExitType
-	status HRESULT
+	kind     schema.ExitType
+	status   HRESULT
+	bugcheck []uint64 // the guest's kernel crashed with these parameters; nil: it did not
 }
 
 // How systems end. The statuses are what runhcs relies on: hcsshim v0.14.1
@@ -67,10 +68,22 @@ var (
 	exitUnexpected = exitStatus{kind: schema.ExitUnexpectedExit, status: EUnexpectedExit}
 )
 
-// event is the notification of this end. Status in the data is an int32, as
+// exitBugcheck is the end of a machine whose guest's kernel crashed.
+func exitBugcheck(parameters []uint64) exitStatus {
+	x := exitUnexpected
+	x.bugcheck = parameters
+	return x
+}
+
+// event is the notification of this end in a Windows of the given build, which
+// says from 20348 on to what the end is put down (published schema,
+// SystemExitStatus.Attribution). Status in the data is an int32, as
 // the published SystemExitStatus has it; so is the older code in a callback.
-func (x *exitStatus) event() Event {
+func (x *exitStatus) event(build uint32) Event {
 	data := schema.SystemExitStatus{Status: int32(x.status.For(VMCompute)), ExitType: x.kind}
+	if x.bugcheck != nil && build >= 20348 {
+		data.Attribution = []schema.AttributionRecord{{GuestCrash: &schema.GuestCrash{CrashParameters: x.bugcheck}}}
+	}
 	return Event{Type: EventSystemExited, Data: encode(data), Status: x.status.For(VMCompute)}
 }
 
@@ -355,10 +368,11 @@ func (c *Client) TerminateSystem(ctx context.Context, h Handle, options string) 
 	return c.end(ctx, "HcsTerminateComputeSystem", h, options, exitForced)
 }
 
-// CrashSystem crashes a virtual machine's guest, as HcsCrashComputeSystem does.
+// CrashSystem crashes a virtual machine's guest, as HcsCrashComputeSystem does:
+// by an interrupt for which Windows has the bugcheck NMI_HARDWARE_FAILURE.
 // https://learn.microsoft.com/virtualization/api/hcs/reference/hcscrashcomputesystem
 func (c *Client) CrashSystem(ctx context.Context, h Handle, options string) error {
-	return c.end(ctx, "HcsCrashComputeSystem", h, options, exitUnexpected)
+	return c.end(ctx, "HcsCrashComputeSystem", h, options, exitBugcheck([]uint64{0x80, 0x4f4454, 0, 0, 0}))
 }
 
 func (c *Client) end(ctx context.Context, function string, h Handle, options string, how exitStatus) error {
@@ -378,15 +392,24 @@ func (c *Client) end(ctx context.Context, function string, h Handle, options str
 	})
 }
 
-// Crash ends the system with the given id as if its kernel had stopped.
-func (e *Emulator) Crash(id string) error {
+// Crash ends the system with the given id as if what runs it (a machine's
+// worker process, say) had crashed.
+func (e *Emulator) Crash(id string) error { return e.crash(id, exitUnexpected) }
+
+// Bugcheck ends the system with the given id as if its kernel had crashed with
+// these parameters, the bugcheck code first.
+func (e *Emulator) Bugcheck(id string, parameters ...uint64) error {
+	return e.crash(id, exitBugcheck(append([]uint64{}, parameters...)))
+}
+
+func (e *Emulator) crash(id string, how exitStatus) error {
 	e.mu.Lock()
 	sys := e.systems[id]
 	e.mu.Unlock()
 	if sys == nil {
 		return fail(ESystemNotFound, "there is no compute system with id %q to crash", id)
 	}
-	e.endSystem(sys, exitUnexpected)
+	e.endSystem(sys, how)
 	return nil
 }
 
@@ -399,7 +422,7 @@ func (e *Emulator) endSystem(sys *system, how exitStatus) {
 		return
 	}
 	if sys.ending == nil || sys.ending == &exitGraceful {
-		sys.ending = &how
+		e.setEndingLocked(sys, &how)
 	}
 	silo, machine := sys.silo, sys.machine
 	cleanup := e.finishIfOverLocked(sys)
@@ -411,6 +434,24 @@ func (e *Emulator) endSystem(sys *system, how exitStatus) {
 	if machine != nil {
 		machine.Terminate()
 	}
+}
+
+// setEndingLocked decides how a system ends. A crash of its kernel is told at
+// once, and again when the dump that the document asks for has been written: here
+// that takes no time.
+func (e *Emulator) setEndingLocked(sys *system, how *exitStatus) {
+	sys.ending = how
+	if how.bugcheck == nil || sys.kind != schema.SystemVirtualMachine {
+		return
+	}
+	report := schema.CrashReport{SystemID: sys.id, CrashParameters: how.bugcheck}
+	e.publishLocked(sys, nil, Event{Type: EventSystemCrashInitiated, Data: encode(report)})
+	if d := sys.doc.VirtualMachine.Devices; d != nil && d.GuestCrashReporting != nil && d.GuestCrashReporting.WindowsCrashSettings != nil {
+		report.WindowsCrashInfo = &schema.WindowsCrashReport{
+			DumpFile: d.GuestCrashReporting.WindowsCrashSettings.DumpFileName, FinalPhase: schema.CrashPhaseComplete,
+		}
+	}
+	e.publishLocked(sys, nil, Event{Type: EventSystemCrashReport, Data: encode(report)})
 }
 
 // finishIfOverLocked makes an ending system stopped if nothing of it runs any
@@ -425,7 +466,7 @@ func (e *Emulator) finishIfOverLocked(sys *system) func() {
 	}
 	clear(sys.resources)
 	e.leaveNamespacesLocked(sys.id)
-	e.publishLocked(sys, nil, sys.exit.event())
+	e.publishLocked(sys, nil, sys.exit.event(e.config.Build))
 	silo, machine := sys.silo, sys.machine
 	return func() {
 		if silo != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"testing"
 
 	"github.com/isolrun/isol/internal/hcs/schema"
@@ -371,10 +370,12 @@ func TestVirtualMachine(t *testing.T) {
 // crashingMachine ends by itself when the test says so.
 type crashingMachine struct {
 	idleMachine
-	crashed bool
+	crashed  bool
+	bugcheck []uint64
 }
 
-func (m *crashingMachine) Crashed() bool { return m.crashed }
+func (m *crashingMachine) Crashed() bool      { return m.crashed }
+func (m *crashingMachine) Bugcheck() []uint64 { return m.bugcheck }
 
 type machineRunner struct {
 	*Scripted
@@ -386,18 +387,35 @@ func (r *machineRunner) NewMachine(context.Context, MachineSpec) (Machine, error
 }
 
 func TestMachineThatEndsByItself(t *testing.T) {
-	for _, crashed := range []bool{false, true} {
-		t.Run(fmt.Sprint("crashed ", crashed), func(t *testing.T) {
-			m := &crashingMachine{idleMachine: idleMachine{done: make(chan struct{})}, crashed: crashed}
-			b := newBench(t, Config{Hypervisor: true, Runner: &machineRunner{NewScripted(), m}})
+	const unexpected = `{"Status":-1070137082,"ExitType":"UnexpectedExit"`
+	for _, tt := range []struct {
+		name     string
+		build    uint32
+		crashed  bool
+		bugcheck []uint64
+		want     string
+	}{
+		{"in order", 20348, false, nil, `{"Status":0,"ExitType":"GracefulExit"}`},
+		{"crash", 20348, true, nil, unexpected + `}`},
+		{"bugcheck", 20348, true, []uint64{0xe2}, unexpected + `,"Attribution":[{"GuestCrash":{"CrashParameters":[226]}}]}`},
+		{"bugcheck on a Windows that attributes nothing", 17763, true, []uint64{0xe2}, unexpected + `}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := &crashingMachine{idleMachine: idleMachine{done: make(chan struct{})}, crashed: tt.crashed, bugcheck: tt.bugcheck}
+			b := newBench(t, Config{Build: tt.build, Hypervisor: true, Runner: &machineRunner{NewScripted(), m}})
 			h, err := b.CreateSystem(t.Context(), CreateSystem{ID: "p@vm", Document: encode(machineDoc())})
 			b.ok(err)
 			b.ok(b.StartSystem(t.Context(), h, ""))
 			exited := b.watch(h)
 			m.Terminate()
-			want := map[bool]string{false: `{"Status":0,"ExitType":"GracefulExit"}`, true: `{"Status":-1070137082,"ExitType":"UnexpectedExit"}`}[crashed]
-			if ev := next(t, exited, EventSystemExited); ev.Data != want {
-				t.Errorf("exit data %s, want %s", ev.Data, want)
+			if tt.bugcheck != nil {
+				if ev := next(t, exited, EventSystemCrashInitiated); ev.Data != `{"SystemId":"p@vm","CrashParameters":[226]}` {
+					t.Errorf("crash data %s", ev.Data)
+				}
+				next(t, exited, EventSystemCrashReport)
+			}
+			if ev := next(t, exited, EventSystemExited); ev.Data != tt.want {
+				t.Errorf("exit data %s, want %s", ev.Data, tt.want)
 			}
 		})
 	}

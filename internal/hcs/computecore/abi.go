@@ -33,7 +33,9 @@ type event struct {
 type eventType uint32
 
 const (
-	eventSystemExited      eventType = 0x00000001
-	eventProcessExited     eventType = 0x00010000
-	eventServiceDisconnect eventType = 0x02000000
+	eventSystemExited         eventType = 0x00000001
+	eventSystemCrashInitiated eventType = 0x00000002
+	eventSystemCrashReport    eventType = 0x00000003
+	eventProcessExited        eventType = 0x00010000
+	eventServiceDisconnect    eventType = 0x02000000
 )

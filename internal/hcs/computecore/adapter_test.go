@@ -20,11 +20,6 @@ func op(function string) []string {
 	return []string{"HcsCreateOperation", function, "HcsWaitForOperationResult", "HcsCloseOperation"}
 }
 
-// sent is the sequence of a call whose result nobody waits for.
-func sent(function string) []string {
-	return []string{"HcsCreateOperation", function, "HcsCloseOperation"}
-}
-
 // The order is the reference's, which production has proven; Kill alone leaves
 // out what it has no use for.
 func TestOrderOfCalls(t *testing.T) {
@@ -63,7 +58,7 @@ func TestOrderOfCalls(t *testing.T) {
 			_, err := sys.Properties(ctx, schema.PropertyQuery{PropertyTypes: []schema.PropertyType{schema.PropertyStatistics}})
 			must(err)
 		}, [][]string{op("HcsGetComputeSystemProperties")}},
-		{"shutdown", func() { must(sys.Shutdown(ctx)); <-sys.Done() }, [][]string{sent("HcsShutDownComputeSystem")}},
+		{"shutdown", func() { must(sys.Shutdown(ctx)); <-sys.Done() }, [][]string{op("HcsShutDownComputeSystem")}},
 		{"close", func() { must(sys.Close()) }, [][]string{{"HcsCloseComputeSystem"}}},
 	} {
 		svc.mu.Lock()
@@ -306,21 +301,46 @@ func TestCloseDuringCall(t *testing.T) {
 	})
 }
 
+// Whoever asked for a shutdown that is refused must know at once, or a container
+// that takes no shutdown costs its pod the whole grace before it is terminated.
+func TestShutdownRefused(t *testing.T) {
+	svc := newFakeService()
+	sys, err := svc.host(t).Create(t.Context(), "c", document(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sys.Close() }()
+	svc.refuseShutdown = hresult(0x80370105)
+	if err := sys.Shutdown(t.Context()); !errors.Is(err, hcs.ErrInvalidState) {
+		t.Errorf("%v, want the refusal", err)
+	}
+	svc.refuseShutdown = operationTimeout // the service works at it
+	if err := sys.Shutdown(t.Context()); err != nil {
+		t.Errorf("a shutdown that takes its time: %v", err)
+	}
+}
+
+// An operator looks for a driver when the guest's kernel crashed, for Hyper-V
+// when the worker process did: the two must not be confused.
 func TestSystemEvents(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		typ  eventType
 		data string
 		want error
+
+		crash []string // data of the crash events before
 	}{
-		{"graceful", eventSystemExited, `{"Status":0,"ExitType":"GracefulExit"}`, nil},
-		{"forced", eventSystemExited, `{"Status":-1070137081,"ExitType":"ForcedExit"}`, nil},
-		{"unexpected", eventSystemExited, `{"Status":-1070137082,"ExitType":"UnexpectedExit"}`, hcs.ErrUnexpectedExit},
-		{"unexpected, from a Windows without types", eventSystemExited, `{"Status":-1070137082}`, hcs.ErrUnexpectedExit},
-		{"terminated, from a Windows without types", eventSystemExited, `{"Status":-1070137081}`, nil},
-		{"without data", eventSystemExited, ``, nil},
-		{"with other data", eventSystemExited, `<xml>`, hcs.ErrUnknown},
-		{"the service went away", eventServiceDisconnect, ``, hcs.ErrDisconnected},
+		{"graceful", eventSystemExited, `{"Status":0,"ExitType":"GracefulExit"}`, nil, nil},
+		{"forced", eventSystemExited, `{"Status":-1070137081,"ExitType":"ForcedExit"}`, nil, nil},
+		{"unexpected", eventSystemExited, `{"Status":-1070137082,"ExitType":"UnexpectedExit"}`, hcs.ErrUnexpectedExit, nil},
+		{"unexpected, from a Windows without types", eventSystemExited, `{"Status":-1070137082}`, hcs.ErrUnexpectedExit, nil},
+		{"terminated, from a Windows without types", eventSystemExited, `{"Status":-1070137081}`, nil, nil},
+		{"without data", eventSystemExited, ``, nil, nil},
+		{"with other data", eventSystemExited, `<xml>`, hcs.ErrUnknown, nil},
+		{"the service went away", eventServiceDisconnect, ``, hcs.ErrDisconnected, nil},
+		{"after the guest's crash", eventSystemExited, `{"Status":-1070137082,"ExitType":"UnexpectedExit"}`, hcs.ErrGuestCrash, []string{`{"CrashParameters":[226]}`, `{}`}},
+		{"after a crash without data", eventSystemExited, `{"Status":0,"ExitType":"GracefulExit"}`, hcs.ErrGuestCrash, []string{``}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			svc := newFakeService()
@@ -330,11 +350,27 @@ func TestSystemEvents(t *testing.T) {
 			}
 			defer func() { _ = sys.Close() }()
 			svc.events.deliver(1, eventType(0x06), `{}`) // one that says nothing of an end
+			for _, crash := range c.crash {
+				svc.events.deliver(1, eventSystemCrashInitiated, crash)
+			}
 			svc.events.deliver(1, c.typ, c.data)
 			svc.events.deliver(1, eventSystemExited, `{"Status":0}`) // the first wins
 			<-sys.Done()
 			if err := sys.Exit(); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
 				t.Errorf("%v, want %v", err, c.want)
+			}
+			if ending := sys.Ending(); !errors.Is(ending.Err, c.want) || ending.How == hcs.EndBugcheck != (c.crash != nil) {
+				t.Errorf("ending %+v, want %v", ending, c.want)
+			}
+			select {
+			case <-sys.Crashed():
+				if c.crash == nil {
+					t.Error("a crash that was never reported")
+				}
+			default:
+				if c.crash != nil {
+					t.Error("the crash is not seen: the bridge would be waited for in vain")
+				}
 			}
 		})
 	}

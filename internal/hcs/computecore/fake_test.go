@@ -29,6 +29,8 @@ type fakeService struct {
 	fail    map[string]error         // what a function answers instead
 	hang    map[string]chan struct{} // a function waits for this before it does anything
 	mute    bool                     // no exit events
+
+	refuseShutdown error // result of the operation of a shutdown, which then does nothing
 }
 
 type fakeOperation struct {
@@ -294,7 +296,11 @@ func (s *fakeService) startSystem(h, op handle) error {
 }
 
 func (s *fakeService) shutDownSystem(h, op handle) error {
-	return s.endSystem("HcsShutDownComputeSystem", h, op, `{"Status":0,"ExitType":"GracefulExit"}`)
+	const name = "HcsShutDownComputeSystem"
+	if s.refuseShutdown != nil {
+		return s.begin(name, op, func(*fakeOperation) error { return s.refuseShutdown })
+	}
+	return s.endSystem(name, h, op, `{"Status":0,"ExitType":"GracefulExit"}`)
 }
 
 func (s *fakeService) terminateSystem(h, op handle) error {

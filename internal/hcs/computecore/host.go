@@ -95,7 +95,7 @@ func (h *host) adopted(s *system, err error) (hcs.System, error) {
 // for the basic properties, in the reference's order, so that no exit is missed.
 // On failure the handle is still the caller's.
 func (h *host) adopt(ctx context.Context, native handle, id string) (*system, error) {
-	s := &system{object: object{n: h.n, id: id}, host: h, outcome: outcome{done: make(chan struct{})}}
+	s := &system{object: object{n: h.n, id: id}, host: h, outcome: outcome{done: make(chan struct{})}, crashed: make(chan struct{})}
 	cb := h.events.register(s.receive)
 	if err := h.n.setSystemCallback(native, cb); err != nil {
 		h.events.unregister(cb)
@@ -131,7 +131,7 @@ func (h *host) discard(native handle, id string, terminate bool) {
 	if terminate {
 		_ = send(h.n, call{name: "HcsTerminateComputeSystem", id: id, invoke: func(op handle) error {
 			return h.n.terminateSystem(native, op)
-		}}) // best effort: the caller has a better error
+		}}, 0) // best effort: the caller has a better error
 	}
 	h.n.closeSystem(native)
 }

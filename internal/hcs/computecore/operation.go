@@ -55,23 +55,28 @@ func (o *object) operate(ctx context.Context, name string, invoke func(h, op han
 	}, nil)
 }
 
-// submit makes a call whose operation is closed without waiting: the service
-// goes on with it, and its end is seen as an event of the system. As runhcs does
-// for shutdown and terminate.
-func (o *object) submit(ctx context.Context, name string, invoke func(h, op handle) error) error {
+// refusalWait is how long a refusal of a shutdown may take to come. An
+// operation that is still pending then is one that the service works at.
+const refusalWait = 2 * time.Second
+
+// submit makes a call whose operation is closed without waiting for its end:
+// the service goes on with it, and its end is seen as an event of the system.
+// As runhcs does for shutdown and terminate. With a patience, a refusal is
+// waited for that long.
+func (o *object) submit(ctx context.Context, name string, invoke func(h, op handle) error, patience time.Duration) error {
 	_, err := await(ctx, name, o.id, func() (struct{}, error) {
 		h, err := o.ref.use()
 		if err != nil {
 			return struct{}{}, failure(name, o.id, err, "")
 		}
 		defer o.ref.done()
-		return struct{}{}, send(o.n, call{name: name, id: o.id, invoke: func(op handle) error { return invoke(h, op) }})
+		return struct{}{}, send(o.n, call{name: name, id: o.id, invoke: func(op handle) error { return invoke(h, op) }}, patience)
 	}, nil)
 	return err
 }
 
-// send makes a call and closes its operation without waiting for the result.
-func send(n native, c call) error {
+// send makes a call and closes its operation, after a refusal or patience.
+func send(n native, c call, patience time.Duration) error {
 	op, err := n.createOperation()
 	if err != nil {
 		return failure("HcsCreateOperation", c.id, err, "")
@@ -81,7 +86,14 @@ func send(n native, c call) error {
 		doc, _ := n.operationResult(op) // best effort: says more about err
 		return failure(c.name, c.id, err, doc)
 	}
-	return nil
+	if patience == 0 {
+		return nil
+	}
+	doc, err := n.waitResult(op, uint32(patience.Milliseconds()))
+	if err == nil || errors.Is(err, operationTimeout) || errors.Is(err, operationPending) {
+		return nil
+	}
+	return failure(c.name, c.id, err, doc)
 }
 
 // track makes a call and waits for its result: create, call, wait, close. It

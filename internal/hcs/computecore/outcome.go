@@ -33,24 +33,6 @@ func (o *outcome) known() bool {
 	}
 }
 
-// systemExit reads the data of the event that a system has exited, a
-// SystemExitStatus. What ended by being asked to is no error, however it was
-// asked. A Windows older than 18362 says no type, only a status.
-func systemExit(id, data string) error {
-	var s schema.SystemExitStatus
-	if err := json.Unmarshal([]byte(data), &s); err != nil && data != "" {
-		return &hcs.Error{Op: "exit of system", ID: id, Result: data, Err: hcs.ErrUnknown}
-	}
-	unexpected := s.ExitType == schema.ExitUnexpectedExit
-	if s.ExitType == "" {
-		unexpected = hcs.CodeName(uint32(s.Status)) == "HCS_E_UNEXPECTED_EXIT"
-	}
-	if !unexpected {
-		return nil
-	}
-	return &hcs.Error{Op: "exit of system", ID: id, Code: uint32(s.Status), Result: data, Err: hcs.ErrUnexpectedExit}
-}
-
 // processExit reads the data of the event that a process has exited, a
 // ProcessStatus. If the service's own wait failed, the code means nothing.
 func processExit(id, data string) (uint32, error) {

@@ -99,7 +99,7 @@ func (s *system) discardProcess(native handle, terminate bool) {
 	if terminate {
 		_ = send(s.n, call{name: "HcsTerminateProcess", id: s.id, invoke: func(op handle) error {
 			return s.n.terminateProcess(native, op)
-		}}) // best effort: the caller has a better error
+		}}, 0) // best effort: the caller has a better error
 	}
 	s.n.closeProcess(native)
 }

@@ -3,6 +3,7 @@ package computecore
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/hcs/schema"
@@ -14,6 +15,11 @@ type system struct {
 	host      *host
 	runtimeID string
 	outcome   outcome
+	crashed   chan struct{} // closed when the guest's kernel has crashed
+
+	mu       sync.Mutex
+	bugcheck *hcs.Bugcheck // nil: none was reported. Guarded by mu.
+	ending   hcs.Ending    // guarded by mu
 }
 
 var _ hcs.System = (*system)(nil)
@@ -21,10 +27,36 @@ var _ hcs.System = (*system)(nil)
 // receive takes events; it runs on a thread of the service.
 func (s *system) receive(typ eventType, data string) {
 	switch typ {
+	case eventSystemCrashInitiated, eventSystemCrashReport:
+		s.crash(data)
 	case eventSystemExited:
-		s.outcome.set(0, systemExit(s.id, data))
+		s.mu.Lock()
+		ending := hcs.ReadEnding(s.id, data, s.bugcheck)
+		s.mu.Unlock()
+		s.end(ending)
 	case eventServiceDisconnect:
-		s.outcome.set(0, lost("watch system", s.id))
+		s.end(hcs.Ending{Err: lost("watch system", s.id)})
+	}
+}
+
+// crash takes what an event of the guest's crash says.
+func (s *system) crash(data string) {
+	s.mu.Lock()
+	first := s.bugcheck == nil
+	s.bugcheck = hcs.ReadCrash(s.bugcheck, data)
+	s.mu.Unlock()
+	if first {
+		close(s.crashed)
+	}
+}
+
+// end reports the system's end; the first to do so wins.
+func (s *system) end(e hcs.Ending) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.outcome.known() {
+		s.ending = e
+		s.outcome.set(0, e.Err)
 	}
 }
 
@@ -40,21 +72,28 @@ func (s *system) Start(ctx context.Context) error {
 	return err
 }
 
-// Shutdown implements hcs.System.
+// Shutdown implements hcs.System. The service gives some refusals only in the
+// operation's result; the reference never looks at it, and waits in vain for
+// the end of a system that was never asked.
 func (s *system) Shutdown(ctx context.Context) error {
-	return s.end(ctx, "HcsShutDownComputeSystem", s.n.shutDownSystem)
+	const name = "HcsShutDownComputeSystem"
+	if err := s.stopped(name); err != nil {
+		return err
+	}
+	err := s.submit(ctx, name, s.n.shutDownSystem, refusalWait)
+	if s.outcome.known() {
+		return nil
+	}
+	return stoppedIfGone(err)
 }
 
 // Terminate implements hcs.System.
 func (s *system) Terminate(ctx context.Context) error {
-	return s.end(ctx, "HcsTerminateComputeSystem", s.n.terminateSystem)
-}
-
-func (s *system) end(ctx context.Context, name string, invoke func(h, op handle) error) error {
+	const name = "HcsTerminateComputeSystem"
 	if err := s.stopped(name); err != nil {
 		return err
 	}
-	return stoppedIfGone(s.submit(ctx, name, invoke))
+	return stoppedIfGone(s.submit(ctx, name, s.n.terminateSystem, 0))
 }
 
 // Properties implements hcs.System.
@@ -91,11 +130,21 @@ func (s *system) Done() <-chan struct{} { return s.outcome.done }
 // Exit implements hcs.System.
 func (s *system) Exit() error { return s.outcome.err }
 
+// Crashed implements hcs.System.
+func (s *system) Crashed() <-chan struct{} { return s.crashed }
+
+// Ending implements hcs.System.
+func (s *system) Ending() hcs.Ending {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ending
+}
+
 // Close implements hcs.System. The native handle goes when the last call that
 // uses it has returned.
 func (s *system) Close() error {
 	if s.ref.close() {
-		s.outcome.set(0, &hcs.Error{Op: "watch system", ID: s.id, Err: hcs.ErrClosed})
+		s.end(hcs.Ending{Err: &hcs.Error{Op: "watch system", ID: s.id, Err: hcs.ErrClosed}})
 	}
 	return nil
 }

@@ -169,7 +169,7 @@ func (b *bench) eventually(t *testing.T, what string, ok func() bool) {
 var allValues = []error{
 	hcs.ErrNotFound, hcs.ErrAlreadyExists, hcs.ErrInvalidState, hcs.ErrAlreadyStopped, hcs.ErrProcessEnded,
 	hcs.ErrTimeout, hcs.ErrDisconnected, hcs.ErrUnavailable, hcs.ErrNotSupported, hcs.ErrInvalidDocument,
-	hcs.ErrImageMismatch, hcs.ErrImageFormat, hcs.ErrNoHypervisor, hcs.ErrUnexpectedExit, hcs.ErrFileNotFound,
+	hcs.ErrImageMismatch, hcs.ErrImageFormat, hcs.ErrNoHypervisor, hcs.ErrUnexpectedExit, hcs.ErrGuestCrash, hcs.ErrFileNotFound,
 	hcs.ErrAccessDenied, hcs.ErrLogon, hcs.ErrClosed, hcs.ErrUnknown,
 }
 

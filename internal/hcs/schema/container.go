@@ -14,7 +14,7 @@ type Container struct {
 	RegistryChanges           *RegistryChanges      `json:"RegistryChanges,omitempty" since:"17763"`
 	AssignedDevices           []ContainerDevice     `json:"AssignedDevices,omitempty" since:"17763"`
 	AdditionalDeviceNamespace *DeviceExtensions     `json:"AdditionalDeviceNamespace,omitempty" since:"20348"`
-	IsolationType             ContainerIsolation    `json:"IsolationType,omitempty" since:"17763" source:"hcsshim internal/hcsoci/hcsdoc_wcow.go: HostProcess in a utility VM"`
+	IsolationType             ContainerIsolation    `json:"IsolationType,omitempty" since:"17763" source:"runhcs: internal/hcsoci/hcsdoc_wcow.go: HostProcess in a utility VM"`
 }
 
 // GuestOS names the container's operating system instance.
@@ -28,7 +28,7 @@ type Storage struct {
 	Layers                      []Layer     `json:"Layers,omitempty" since:"17763"`
 	Path                        string      `json:"Path,omitempty" since:"17763"`
 	QoS                         *StorageQoS `json:"QoS,omitempty" since:"17763"`
-	PrivilegedContainerRootPath string      `json:"PrivilegedContainerRootPath,omitempty" since:"17763" source:"hcsshim internal/hcsoci/hcsdoc_wcow.go"`
+	PrivilegedContainerRootPath string      `json:"PrivilegedContainerRootPath,omitempty" since:"17763" source:"runhcs: internal/hcsoci/hcsdoc_wcow.go"`
 }
 
 // Layer is one read-only layer. Id is the GUID that the layer store derives
@@ -104,7 +104,7 @@ type HvSocketServiceConfig struct {
 	BindSecurityDescriptor    string `json:"BindSecurityDescriptor,omitempty" since:"17763"`
 	ConnectSecurityDescriptor string `json:"ConnectSecurityDescriptor,omitempty" since:"17763"`
 	AllowWildcardBinds        bool   `json:"AllowWildcardBinds,omitempty" since:"17763"`
-	Disabled                  bool   `json:"Disabled,omitempty" since:"17763" source:"hcsshim internal/hcs/schema2/hv_socket_service_config.go"`
+	Disabled                  bool   `json:"Disabled,omitempty" since:"17763" source:"runhcs: internal/hcs/schema2/hv_socket_service_config.go"`
 }
 
 // RegistryChanges are values and keys changed before the system starts.

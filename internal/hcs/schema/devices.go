@@ -35,7 +35,7 @@ type Attachment struct {
 	SupportCompressedVolumes  bool           `json:"SupportCompressedVolumes,omitempty" since:"19041"`
 	AlwaysAllowSparseFiles    bool           `json:"AlwaysAllowSparseFiles,omitempty" since:"22000"`
 	SupportEncryptedFiles     bool           `json:"SupportEncryptedFiles,omitempty" since:"22000"`
-	ExtensibleVirtualDiskType string         `json:"ExtensibleVirtualDiskType,omitempty" since:"17763" source:"hcsshim internal/uvm/scsi: extensible virtual disks"`
+	ExtensibleVirtualDiskType string         `json:"ExtensibleVirtualDiskType,omitempty" since:"17763" source:"runhcs: internal/uvm/scsi: extensible virtual disks"`
 }
 
 // VirtualPMemController holds persistent-memory devices, keyed by number.
@@ -92,7 +92,7 @@ type GuestCrashReporting struct {
 type WindowsCrashReporting struct {
 	DumpFileName string        `json:"DumpFileName,omitempty" since:"17763"`
 	MaxDumpSize  int64         `json:"MaxDumpSize,omitempty" since:"17763"`
-	DumpType     CrashDumpType `json:"DumpType,omitempty" since:"17763" source:"hcsshim internal/uvm/create_wcow.go"`
+	DumpType     CrashDumpType `json:"DumpType,omitempty" since:"17763" source:"runhcs: internal/uvm/create_wcow.go"`
 }
 
 // VirtualSMB is the machine's SMB server over VMBus.
@@ -144,13 +144,13 @@ type Plan9Share struct {
 	Path         string          `json:"Path,omitempty" since:"17763"`
 	Port         uint32          `json:"Port,omitempty" since:"17763"`
 	AllowedFiles []string        `json:"AllowedFiles,omitempty" since:"18362"`
-	Flags        Plan9ShareFlags `json:"Flags,omitempty" since:"17763" source:"hcsshim internal/uvm/plan9.go"`
+	Flags        Plan9ShareFlags `json:"Flags,omitempty" since:"17763" source:"runhcs: internal/uvm/plan9.go"`
 }
 
 // VirtualPCIDevice is a host device assigned to the machine.
 type VirtualPCIDevice struct {
 	Functions             []VirtualPCIFunction `json:"Functions,omitempty" since:"19041"`
-	PropagateNUMAAffinity *bool                `json:"PropagateNumaAffinity,omitempty" since:"26100" source:"hcsshim internal/uvm/virtual_device.go: from Server 2025"`
+	PropagateNUMAAffinity *bool                `json:"PropagateNumaAffinity,omitempty" since:"26100" source:"runhcs: internal/uvm/virtual_device.go: from Server 2025"`
 }
 
 // VirtualPCIFunction is one function of an assigned device.

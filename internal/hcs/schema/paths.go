@@ -7,7 +7,7 @@ import (
 )
 
 // The resource paths of a container that can be changed while it exists. As
-// hcsshim's internal/hcs/resourcepaths lists them.
+// the reference lists them (runhcs: package resourcepaths).
 const (
 	PathContainerMemory      = "Container/Memory/SizeInMB"   // Settings: a number of MB
 	PathContainerProcessor   = "Container/Processor"         // Settings: ContainerProcessor
@@ -67,8 +67,8 @@ type resource struct {
 }
 
 // resources by exact path. The builds of processor changes are those below
-// which hcsshim does not ask for them (internal/uvm/cpulimits_update.go,
-// cmd/containerd-shim-runhcs-v1/task_hcs.go): 20H2 is 19042.
+// which the reference does not ask for them (runhcs: uvm.UpdateCPULimits,
+// hcsTask.updateWCOWResources): 20H2 is 19042.
 func resources() map[string]resource {
 	return map[string]resource{
 		PathContainerMemory:      {reflect.TypeFor[uint64](), 17763},

@@ -5,7 +5,7 @@ package schema
 // https://learn.microsoft.com/virtualization/api/hcs/schemareference.
 
 // DebugOptions names the files that a machine's state is saved to when its
-// guest dies. As hcsshim's internal/uvm/create_wcow.go sends it.
+// guest dies (runhcs: internal/uvm/create_wcow.go).
 type DebugOptions struct {
 	BugcheckSavedStateFileName            string `json:"BugcheckSavedStateFileName,omitempty" since:"17763"`
 	BugcheckNoCrashdumpSavedStateFileName string `json:"BugcheckNoCrashdumpSavedStateFileName,omitempty" since:"17763"`
@@ -13,8 +13,7 @@ type DebugOptions struct {
 	FirmwareDumpFileName                  string `json:"FirmwareDumpFileName,omitempty" since:"17763"`
 }
 
-// SecuritySettings are the machine's TPM and its isolation from the host. As
-// hcsshim's internal/uvm/create_lcow.go sends it with schema 2.5.
+// SecuritySettings are the machine's TPM and its isolation from the host (runhcs: internal/uvm/create_lcow.go, with schema 2).5.
 type SecuritySettings struct {
 	EnableTPM bool               `json:"EnableTpm,omitempty" since:"20348"`
 	Isolation *IsolationSettings `json:"Isolation,omitempty" since:"20348"`
@@ -30,14 +29,12 @@ type IsolationSettings struct {
 	HCLEnabled    *bool          `json:"HclEnabled,omitempty" since:"20348"`
 }
 
-// FirmwareFile is an IGVM file that the machine boots from. As hcsshim's
-// internal/uvm/create_wcow.go sends it for confidential machines.
+// FirmwareFile is an IGVM file that the machine boots from (runhcs: internal/uvm/create_wcow.go, for confidential machines).
 type FirmwareFile struct {
 	Parameters []byte `json:"Parameters,omitempty" since:"20348"`
 }
 
-// NUMA is a machine's virtual NUMA topology. As hcsshim's
-// internal/uvm/create_lcow.go sends it from Server 2025 on.
+// NUMA is a machine's virtual NUMA topology (runhcs: internal/uvm/create_lcow.go, from Server 2025 on).
 type NUMA struct {
 	VirtualNodeCount       uint8         `json:"VirtualNodeCount,omitempty" since:"26100"`
 	PreferredPhysicalNodes []int64       `json:"PreferredPhysicalNodes,omitempty" since:"26100"`
@@ -67,8 +64,7 @@ type Range struct {
 	Max uint32 `json:"max,omitempty" since:"26100"`
 }
 
-// Plan9ShareFlags are the bits of a 9P share. As hcsshim's
-// internal/uvm/plan9.go sends them.
+// Plan9ShareFlags are the bits of a 9P share (runhcs: internal/uvm/plan9.go).
 type Plan9ShareFlags uint32
 
 // The bits of Plan9ShareFlags.
@@ -81,8 +77,7 @@ const (
 	Plan9UnlimitedConnections Plan9ShareFlags = 0x100
 )
 
-// ContainerIsolation is the kind of a container in a virtual machine. As
-// hcsshim's internal/hcsoci/hcsdoc_wcow.go sends it.
+// ContainerIsolation is the kind of a container in a virtual machine (runhcs: internal/hcsoci/hcsdoc_wcow.go).
 type ContainerIsolation string
 
 // ContainerHostProcess is the one value of ContainerIsolation.
@@ -90,8 +85,7 @@ const ContainerHostProcess ContainerIsolation = "HostProcess"
 
 func (ContainerIsolation) values() []value { return from(17763, ContainerHostProcess) }
 
-// CrashDumpType says how much of a Windows guest is dumped. As hcsshim's
-// internal/uvm/create_wcow.go sends it.
+// CrashDumpType says how much of a Windows guest is dumped (runhcs: internal/uvm/create_wcow.go).
 type CrashDumpType string
 
 // CrashDumpFull is the one value that production sends.
@@ -99,8 +93,7 @@ const CrashDumpFull CrashDumpType = "Full"
 
 func (CrashDumpType) values() []value { return from(17763, CrashDumpFull) }
 
-// GuestStateFileType says what the guest state file is. As hcsshim's
-// internal/uvm/create_lcow.go and create_wcow.go send it.
+// GuestStateFileType says what the guest state file is (runhcs: internal/uvm/create_lcow.go and create_wcow.go).
 type GuestStateFileType string
 
 // The values of GuestStateFileType.
@@ -113,8 +106,7 @@ func (GuestStateFileType) values() []value {
 	return from(20348, GuestStateFileMode, GuestStateBlockStorage)
 }
 
-// GuestIsolation is the technique that isolates a machine from its host. As
-// hcsshim's internal/uvm sends it.
+// GuestIsolation is the technique that isolates a machine from its host (runhcs: internal/uvm).
 type GuestIsolation string
 
 // The values of GuestIsolation.
@@ -128,8 +120,7 @@ func (GuestIsolation) values() []value {
 	return from(20348, GuestIsolationSNP, GuestIsolationVSM, GuestIsolationGuestState)
 }
 
-// MemoryBackingType is what stands behind a machine's memory. As hcsshim's
-// internal/uvm/create_lcow.go sends it with a NUMA topology.
+// MemoryBackingType is what stands behind a machine's memory (runhcs: internal/uvm/create_lcow.go, with a NUMA topology).
 type MemoryBackingType string
 
 // The values of MemoryBackingType.
@@ -143,8 +134,7 @@ func (MemoryBackingType) values() []value {
 	return from(26100, MemoryPhysical, MemoryVirtual, MemoryHybrid)
 }
 
-// VirtualSLITType says where the guest's table of NUMA distances comes from. As
-// hcsshim's internal/uvm/create_lcow.go sends it with a NUMA topology.
+// VirtualSLITType says where the guest's table of NUMA distances comes from (runhcs: internal/uvm/create_lcow.go, with a NUMA topology).
 type VirtualSLITType string
 
 // The values of VirtualSLITType.

@@ -32,7 +32,7 @@ type Properties struct {
 	HostingSystemID             string                      `json:"HostingSystemId,omitempty" since:"17763"`
 	GuestConnectionInfo         *GuestConnectionInfo        `json:"GuestConnectionInfo,omitempty" since:"17763"`
 	PropertyResponses           map[string]PropertyResponse `json:"PropertyResponses,omitempty" since:"20348"`
-	SystemGUID                  string                      `json:"SystemGUID,omitempty" since:"17763" source:"hcsshim internal/hcsoci/create.go: guests answer it"`
+	SystemGUID                  string                      `json:"SystemGUID,omitempty" since:"17763" source:"runhcs: internal/hcsoci/create.go: guests answer it"`
 }
 
 // Statistics are a container's counters.
@@ -140,13 +140,6 @@ type SystemSummary struct {
 	HostingSystemID   string     `json:"HostingSystemId,omitempty" since:"17763"`
 	IsDummy           bool       `json:"IsDummy,omitempty" since:"20348"`
 	ObRoot            string     `json:"ObRoot,omitempty" since:"20348"`
-}
-
-// SystemExitStatus is the data of the event that a system has exited.
-type SystemExitStatus struct {
-	Status      int32             `json:"Status" since:"17763"`
-	ExitType    ExitType          `json:"ExitType,omitempty" since:"18362"`
-	Attribution []json.RawMessage `json:"Attribution,omitempty" since:"20348"`
 }
 
 // ResultError is the result document of a failed operation.

@@ -92,6 +92,8 @@ var productionFields = []string{
 // leftOut are published fields that isol has no use for, and that no document
 // of the reference has.
 var leftOut = []string{
+	"AttributionRecord.InjectNonMaskableInterrupt", "AttributionRecord.OperationFailure", "AttributionRecord.VirtualDeviceFailure",
+	"CrashReport.CrashStackUnavailable", "CrashReport.PreOSId", "CrashReport.Status",
 	"DeviceExtensionNamespace.filesystem", "DeviceExtensionNamespace.hostfiles", "DeviceExtensionNamespace.job",
 	"DeviceExtensionNamespace.mountmgr", "DeviceExtensionNamespace.namedpipe", "DeviceExtensionNamespace.network",
 	"DeviceExtensionNamespace.registry", "Devices.Battery", "Devices.EnhancedModeVideo", "Devices.FlexibleIov",
@@ -104,6 +106,9 @@ var leftOut = []string{
 	"SystemSummary.SharedMemoryRegionInfo", "SystemSummary.Statistics", "SystemSummary.Stopped",
 	"SystemSummary.TerminateOnLastHandleClosed",
 	"VirtualMachine.RestoreState", "VirtualMachine.Services",
+	"WindowsCrashReport.OsBuildNumber", "WindowsCrashReport.OsMajorVersion", "WindowsCrashReport.OsMinorVersion",
+	"WindowsCrashReport.OsProductType", "WindowsCrashReport.OsServicePackMajorVersion",
+	"WindowsCrashReport.OsServicePackMinorVersion", "WindowsCrashReport.OsSuiteMask",
 }
 
 // roots are the types from which every other is reached.
@@ -112,7 +117,7 @@ var roots = []any{
 	PropertyQuery{}, Properties{}, SystemQuery{}, SystemSummary{}, SystemExitStatus{}, ResultError{},
 	ServicePropertyQuery{}, ServiceProperties{}, ServiceModification{}, ModificationRequest{}, ShutdownOptions{},
 	BasicInformation{}, QoSCapabilities{}, ProcessorTopology{}, CredentialGuardRequest{}, CredentialGuardAddInstance{},
-	CredentialGuardRemoveInstance{}, CredentialGuardSystemInfo{}, ProcessorLimits{},
+	CredentialGuardRemoveInstance{}, CredentialGuardSystemInfo{}, ProcessorLimits{}, CrashReport{},
 }
 
 type property struct {

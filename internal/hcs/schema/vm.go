@@ -11,9 +11,9 @@ type VirtualMachine struct {
 	StorageQoS          *StorageQoS       `json:"StorageQoS,omitempty" since:"17763"`
 	GuestConnection     *GuestConnection  `json:"GuestConnection,omitempty" since:"17763"`
 	Version             *Version          `json:"Version,omitempty" since:"20348"`
-	DebugOptions        *DebugOptions     `json:"DebugOptions,omitempty" since:"17763" source:"hcsshim internal/uvm/create_wcow.go"`
-	SecuritySettings    *SecuritySettings `json:"SecuritySettings,omitempty" since:"20348" source:"hcsshim internal/uvm/create_lcow.go: with schema 2.5"`
-	ResourcePartitionID string            `json:"ResourcePartitionId,omitempty" since:"20348" source:"hcsshim internal/uvm/create_wcow.go"`
+	DebugOptions        *DebugOptions     `json:"DebugOptions,omitempty" since:"17763" source:"runhcs: internal/uvm/create_wcow.go"`
+	SecuritySettings    *SecuritySettings `json:"SecuritySettings,omitempty" since:"20348" source:"runhcs: internal/uvm/create_lcow.go: with schema 2.5"`
+	ResourcePartitionID string            `json:"ResourcePartitionId,omitempty" since:"20348" source:"runhcs: internal/uvm/create_wcow.go"`
 }
 
 // Chipset says how the machine boots.
@@ -26,7 +26,7 @@ type Chipset struct {
 	UseUTC                bool               `json:"UseUtc,omitempty" since:"17763"`
 	LinuxKernelDirect     *LinuxKernelDirect `json:"LinuxKernelDirect,omitempty" since:"18362"`
 	EnableHibernation     bool               `json:"EnableHibernation,omitempty" since:"20348"`
-	FirmwareFile          *FirmwareFile      `json:"FirmwareFile,omitempty" since:"20348" source:"hcsshim internal/uvm/create_wcow.go: confidential only"`
+	FirmwareFile          *FirmwareFile      `json:"FirmwareFile,omitempty" since:"20348" source:"runhcs: internal/uvm/create_wcow.go: confidential only"`
 }
 
 // UEFI boots the machine through UEFI.
@@ -60,7 +60,7 @@ type LinuxKernelDirect struct {
 type Topology struct {
 	Memory    *VirtualMachineMemory    `json:"Memory,omitempty" since:"17763"`
 	Processor *VirtualMachineProcessor `json:"Processor,omitempty" since:"17763"`
-	NUMA      *NUMA                    `json:"Numa,omitempty" since:"26100" source:"hcsshim internal/uvm/create_lcow.go: from Server 2025"`
+	NUMA      *NUMA                    `json:"Numa,omitempty" since:"26100" source:"runhcs: internal/uvm/create_lcow.go: from Server 2025"`
 }
 
 // VirtualMachineMemory is the machine's memory.
@@ -79,8 +79,8 @@ type VirtualMachineMemory struct {
 	LowMMIOGapInMB                 uint64                `json:"LowMmioGapInMB,omitempty" since:"19041"`
 	HighMMIOBaseInMB               uint64                `json:"HighMmioBaseInMB,omitempty" since:"19041"`
 	HighMMIOGapInMB                uint64                `json:"HighMmioGapInMB,omitempty" since:"19041"`
-	Backing                        MemoryBackingType     `json:"Backing,omitempty" since:"26100" source:"hcsshim internal/uvm/create_lcow.go: with NUMA"`
-	SlitType                       VirtualSLITType       `json:"SlitType,omitempty" since:"26100" source:"hcsshim internal/uvm/create_lcow.go: with NUMA"`
+	Backing                        MemoryBackingType     `json:"Backing,omitempty" since:"26100" source:"runhcs: internal/uvm/create_lcow.go: with NUMA"`
+	SlitType                       VirtualSLITType       `json:"SlitType,omitempty" since:"26100" source:"runhcs: internal/uvm/create_lcow.go: with NUMA"`
 }
 
 // VirtualMachineProcessor is the machine's processors. Limit is in hundred-
@@ -98,7 +98,7 @@ type VirtualMachineProcessor struct {
 	MaximumFrequencyMHz            uint32          `json:"MaximumFrequencyMHz,omitempty" since:"20348"`
 	EnablePerfmonArchPmu           bool            `json:"EnablePerfmonArchPmu,omitempty" since:"20348"`
 	CPUGroup                       *CPUGroup       `json:"CpuGroup,omitempty" since:"20348"`
-	NUMAProcessorsSettings         *NUMAProcessors `json:"NumaProcessorsSettings,omitempty" since:"26100" source:"hcsshim internal/uvm/create_lcow.go: with NUMA"`
+	NUMAProcessorsSettings         *NUMAProcessors `json:"NumaProcessorsSettings,omitempty" since:"26100" source:"runhcs: internal/uvm/create_lcow.go: with NUMA"`
 }
 
 // CPUGroup names a CPU group of the host.
@@ -119,7 +119,7 @@ type GuestState struct {
 	GuestStateFilePath   string             `json:"GuestStateFilePath,omitempty" since:"17763"`
 	RuntimeStateFilePath string             `json:"RuntimeStateFilePath,omitempty" since:"17763"`
 	ForceTransientState  bool               `json:"ForceTransientState,omitempty" since:"17763"`
-	GuestStateFileType   GuestStateFileType `json:"GuestStateFileType,omitempty" since:"20348" source:"hcsshim internal/uvm/create_lcow.go: with schema 2.5"`
+	GuestStateFileType   GuestStateFileType `json:"GuestStateFileType,omitempty" since:"20348" source:"runhcs: internal/uvm/create_lcow.go: with schema 2.5"`
 }
 
 // GuestConnection makes the service itself talk to the guest. isol never sets

@@ -80,12 +80,19 @@ func (m *Machines) Agents() []*Agent {
 	return all
 }
 
-// Crash makes the guest of the machine booted last crash.
-func (m *Machines) Crash() {
+// Crash makes the machine booted last end as if its worker process had crashed.
+func (m *Machines) Crash() { m.last().end(true, nil) }
+
+// Bugcheck makes the kernel of the guest of the machine booted last crash.
+func (m *Machines) Bugcheck(parameters ...uint64) { m.last().end(true, parameters) }
+
+// ShutDown makes the guest of the machine booted last shut down by itself.
+func (m *Machines) ShutDown() { m.last().ShutDown() }
+
+func (m *Machines) last() *machine {
 	m.mu.Lock()
-	last := m.machines[len(m.machines)-1]
-	m.mu.Unlock()
-	last.end(true)
+	defer m.mu.Unlock()
+	return m.machines[len(m.machines)-1]
 }
 
 // NewMachine implements hcsemu.MachineRunner.
@@ -117,12 +124,13 @@ type machine struct {
 	agent    *Agent // nil without guest
 	done     chan struct{}
 	once     sync.Once
-	crashed  bool // written before done is closed
+	crashed  bool     // written before done is closed
+	bugcheck []uint64 // likewise
 }
 
-func (x *machine) end(crashed bool) {
+func (x *machine) end(crashed bool, bugcheck []uint64) {
 	x.once.Do(func() {
-		x.crashed = crashed
+		x.crashed, x.bugcheck = crashed, bugcheck
 		if x.agent != nil {
 			x.agent.Close()
 		}
@@ -133,9 +141,10 @@ func (x *machine) end(crashed bool) {
 func (x *machine) WorkerPID() uint32     { return 0 }
 func (x *machine) Done() <-chan struct{} { return x.done }
 func (x *machine) Crashed() bool         { return x.crashed }
-func (x *machine) ShutDown()             { x.end(false) }
-func (x *machine) Terminate()            { x.end(false) }
-func (x *machine) Close()                { x.end(false) }
+func (x *machine) Bugcheck() []uint64    { return x.bugcheck }
+func (x *machine) ShutDown()             { x.end(false, nil) }
+func (x *machine) Terminate()            { x.end(false, nil) }
+func (x *machine) Close()                { x.end(false, nil) }
 
 func (x *machine) Modify(_ context.Context, req schema.ModificationRequest) error {
 	return Plug(x.hardware, req)

@@ -109,11 +109,17 @@ func (g *running) obey(o Order) (Report, error) {
 	switch o.Do {
 	case Off, ShutDown:
 		return Report{Ended: o.Do}, nil
+	case Bugcheck:
+		return Report{Ended: o.Do, Crash: manualCrash}, nil
 	case Left:
 		return Report{Left: g.left()}, nil
 	}
 	return Report{}, g.disturb(o.Do)
 }
+
+// manualCrash are the parameters of MANUALLY_INITIATED_CRASH, the bugcheck that
+// an operator gives a Windows.
+var manualCrash = []uint64{0xe2, 0, 0, 0, 0}
 
 // disturb does to the bridge what a verb says.
 func (g *running) disturb(verb Verb) error {

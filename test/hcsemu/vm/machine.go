@@ -35,6 +35,7 @@ type machine struct {
 	killed bool                   // the worker was, by us; guarded by mu
 	ended  Verb                   // what the guest said at its end; guarded by mu
 	left   []string               // with ended; guarded by mu
+	crash  []uint64               // with ended: parameters of the guest's bugcheck; guarded by mu
 	err    error                  // of the worker process, once done; guarded by mu
 
 	reports sync.WaitGroup // the goroutine that reads them
@@ -95,7 +96,7 @@ func (m *machine) take(r Report) {
 	defer m.mu.Unlock()
 	m.up = m.up || r.Up
 	if r.Ended != "" {
-		m.ended, m.left = r.Ended, r.Left
+		m.ended, m.left, m.crash = r.Ended, r.Left, r.Crash
 	}
 	if answer := m.asked[r.Seq]; answer != nil {
 		delete(m.asked, r.Seq)
@@ -180,7 +181,14 @@ func (m *machine) Done() <-chan struct{} { return m.done }
 func (m *machine) Crashed() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.ended == "" && !m.killed
+	return (m.ended == "" || m.ended == Bugcheck) && !m.killed
+}
+
+// Bugcheck implements [hcsemu.Machine].
+func (m *machine) Bugcheck() []uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.crash
 }
 
 // ShutDown implements [hcsemu.Machine].

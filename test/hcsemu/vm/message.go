@@ -45,7 +45,8 @@ type Verb string
 const (
 	Off         Verb = "off"          // lose power; what is left is reported first
 	ShutDown    Verb = "shutdown"     // end in order
-	Crash       Verb = "crash"        // stop at once, as a bugcheck does
+	Crash       Verb = "crash"        // stop at once and without a word, as at the death of the worker process
+	Bugcheck    Verb = "bugcheck"     // crash of the kernel: the parameters are reported, nothing else happens any more
 	Hang        Verb = "hang"         // say nothing any more
 	Resume      Verb = "resume"       // go on after a hang
 	CloseBridge Verb = "close-bridge" // end the connection of the Guest Compute Service
@@ -60,6 +61,7 @@ type Report struct {
 	Code  uint32   `json:"code,omitempty"`  // an HRESULT that goes with Error
 	Up    bool     `json:"up,omitempty"`    // the guest has taken Boot
 	Ended Verb     `json:"ended,omitempty"` // the guest ends now, as this asked for
+	Crash []uint64 `json:"crash,omitempty"` // with Ended: the parameters of the bugcheck
 	Left  []string `json:"left,omitempty"`  // with Ended, or as the answer to Left
 
 	Message *Message        `json:"message,omitempty"` // the host has sent one

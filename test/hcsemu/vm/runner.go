@@ -93,7 +93,7 @@ type Status struct {
 	WorkerPID uint32   `json:"workerPID"`
 	Running   bool     `json:"running"`
 	Crashed   bool     `json:"crashed,omitempty"`
-	Ended     Verb     `json:"ended,omitempty"` // what the guest was told at its end: Off, ShutDown
+	Ended     Verb     `json:"ended,omitempty"` // what the guest was told at its end: Off, ShutDown, Bugcheck
 	Left      []string `json:"left,omitempty"`  // in the guest at the machine's end; unknown after a crash
 	Error     string   `json:"error,omitempty"` // of the worker process
 }
@@ -125,7 +125,7 @@ func (r *Runner) Do(ctx context.Context, verb, id string) (any, error) {
 		return nil, fmt.Errorf("%w: no virtual machine %q runs", hcsemu.ESystemNotFound, id)
 	}
 	switch verb := Verb(verb); verb {
-	case Crash, Off, ShutDown: // nothing answers any more
+	case Crash, Bugcheck, Off, ShutDown: // nothing answers any more
 		m.send(Order{Do: verb})
 		return nil, nil
 	case Left:
@@ -135,5 +135,5 @@ func (r *Runner) Do(ctx context.Context, verb, id string) (any, error) {
 		_, err := m.ask(ctx, Order{Do: verb})
 		return nil, err
 	}
-	return nil, fmt.Errorf("%w: verb %q: crash, hang, resume, close-bridge, garbage, left, shutdown or off is allowed", hcsemu.EInvalidArg, verb)
+	return nil, fmt.Errorf("%w: verb %q: crash, bugcheck, hang, resume, close-bridge, garbage, left, shutdown or off is allowed", hcsemu.EInvalidArg, verb)
 }

@@ -81,7 +81,7 @@ func machine(args []string, out io.Writer, ask asker) error {
 		return simple("vm list", nil, 0, out, service.AdminMachines, ask)
 	}
 	if len(args) != 2 {
-		return errors.New("vm: list, or a verb (crash, hang, resume, close-bridge, garbage, left, shutdown, off) and an id is allowed")
+		return errors.New("vm: list, or a verb (crash, bugcheck, hang, resume, close-bridge, garbage, left, shutdown, off) and an id is allowed")
 	}
 	answer, err := ask(service.AdminMachine, args[0]+" "+args[1])
 	if err == nil && answer != "" {
