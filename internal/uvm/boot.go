@@ -219,7 +219,8 @@ func (b *boot) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	config := gcs.Config{VM: b.cfg.Plan.ID, Conn: conn, Stdio: b.sockets, Log: b.cfg.Log, Timeout: b.cfg.Deadlines.Call, Linger: b.cfg.Deadlines.Reason}
+	// Calls outlast the time in which watch asks HCS why the bridge broke.
+	config := gcs.Config{VM: b.cfg.Plan.ID, Conn: conn, Stdio: b.sockets, Log: b.cfg.Log, Timeout: b.cfg.Deadlines.Call, Linger: b.cfg.Deadlines.Reason * 3 / 2}
 	if config.TimeZone, err = b.timeZone(); err != nil {
 		return errors.Join(err, conn.Close())
 	}

@@ -13,7 +13,7 @@ type DebugOptions struct {
 	FirmwareDumpFileName                  string `json:"FirmwareDumpFileName,omitempty" since:"17763"`
 }
 
-// SecuritySettings are the machine's TPM and its isolation from the host (runhcs: internal/uvm/create_lcow.go, with schema 2).5.
+// SecuritySettings are the machine's TPM and its isolation from the host (runhcs: internal/uvm/create_lcow.go, with schema 2.5).
 type SecuritySettings struct {
 	EnableTPM bool               `json:"EnableTpm,omitempty" since:"20348"`
 	Isolation *IsolationSettings `json:"Isolation,omitempty" since:"20348"`
