@@ -1,17 +1,31 @@
 package main
 
-import "github.com/isolrun/isol/test/bench/figure"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/isolrun/isol/test/bench/figure"
+)
 
 // floors is what is measured without a shim.
 var floors = []figure.Figure{
 	{ID: "stdout", Name: "throughput of stdout", Unit: "MB/s", Meaning: "a program that writes to the client's pipe itself"},
 	{ID: "native", Name: "a native call there and back", Unit: "ms", Digits: 2, Meaning: "a call to the emulator that it answers at once"},
+	{ID: "launch", Name: "a Go program that does nothing", Unit: "ms", Digits: 1, Meaning: "from its start to its end"},
+	{ID: "launch.up", Name: "until it says so", Unit: "ms", Digits: 1, Meaning: "from its start to its first output"},
+	{ID: "memory.container", Name: "its private memory", Unit: "MB", Digits: 1, Meaning: "of a Go program that waits for input"},
+	{ID: "memory.own", Name: "of it its own", Unit: "MB", Digits: 1, Meaning: "as the row of that name"},
 }
 
-// The figures, by the ids under which the rounds note them. "own" is the shim's
-// own share: the time that the emulator spent in the shim's calls, and that
-// the container's processes lived, is taken away.
-var figures = []figure.Figure{
+// figures are what a run of that size measures, by the ids under which the
+// rounds note them. "own" is the shim's own share: the time that the emulator
+// spent in the shim's calls, and that the container's processes lived, is taken
+// away.
+func figures(n size) []figure.Figure {
+	return slices.Concat(memoryFigures, timeFigures, vmFigures, crowdFigures(n))
+}
+
+var memoryFigures = []figure.Figure{
 	{ID: "exe", Name: "exe", Unit: "MB", Digits: 2, Goal: 0.6,
 		Meaning: "the program's file, both built with -trimpath -ldflags='-s -w'"},
 	{ID: "memory.idle", Name: "memory, started", Unit: "MB", Digits: 1, Goal: 0.5,
@@ -26,8 +40,13 @@ var figures = []figure.Figure{
 		Meaning: "memory with one container, without what only Wine makes private: the program's read-only image, and 0.94 MiB that Wine 8 touches of the stack of each new thread"},
 	{ID: "threads", Name: "threads, one container", Unit: "",
 		Meaning: "threads of the serving process with one container running"},
-	{ID: "start", Name: "start to connected", Unit: "ms", Digits: 1, Goal: 0.5,
+}
+
+var timeFigures = []figure.Figure{
+	{ID: "start", Name: "start to connected", Unit: "ms", Digits: 1,
 		Meaning: "from before the start action is run until the pipe that it answers is open; nothing of the emulator is in it"},
+	{ID: "start.own", Name: "start to connected, own share", Unit: "ms", Digits: 1, Goal: 0.5,
+		Meaning: "without what it takes to launch two Go programs that do nothing, one of them to its end"},
 	{ID: "create", Name: "create to started", Unit: "ms", Digits: 1,
 		Meaning: "from before Create until Start has answered"},
 	{ID: "create.own", Name: "create to started, own share", Unit: "ms", Digits: 2, Goal: 0.5,
@@ -54,10 +73,32 @@ var figures = []figure.Figure{
 		Meaning: "an exec that writes 64 KiB at a time, from its first byte to the end at the client"},
 	{ID: "delete", Name: "delete action", Unit: "ms", Digits: 1,
 		Meaning: "the program run with delete after the shim's end, when nothing is left"},
-	{ID: "crowd", Name: "20 shims at once, to started", Unit: "s", Digits: 2,
-		Meaning: "20 times start, then 20 times Create and Start, all at once: until the last has answered"},
-	{ID: "crowd.memory", Name: "20 shims at once, memory", Unit: "MB", Digits: 0, Goal: 0.5,
-		Meaning: "private dirty memory of all of them, each with its container"},
+	{ID: "delete.own", Name: "delete action, own share", Unit: "ms", Digits: 1, Goal: 0.5,
+		Meaning: "without the emulator's time and a Go program that does nothing"},
 	{ID: "cpu", Name: "processor time of a container's life", Unit: "ms", Digits: 1, Goal: 0.5,
 		Meaning: "what the serving process's threads have run from its start until the container's deletion"},
+}
+
+var vmFigures = []figure.Figure{
+	{ID: "vm.boot", Name: "VM: create to started", Unit: "ms", Digits: 1,
+		Meaning: "a container in a utility VM of its own: from before Create until Start has answered; a guest waits for its machine"},
+	{ID: "vm.boot.own", Name: "VM: create to started, own share", Unit: "ms", Digits: 1, Limit: 50,
+		Meaning: "without the emulator's time, the guest's in the bridge's messages, and the wait for the guest's connection"},
+	{ID: "vm.memory", Name: "VM: memory", Unit: "MB", Digits: 1, Goal: 0.5,
+		Meaning: "private dirty memory with a container in a VM"},
+	{ID: "vm.exec", Name: "VM: exec to exit", Unit: "ms", Digits: 1,
+		Meaning: "as exec to exit, in the VM"},
+	{ID: "vm.exec.own", Name: "VM: exec to exit, own share", Unit: "ms", Digits: 2, Limit: 5,
+		Meaning: "without the guest's time in the bridge's messages, of which one lasts as long as the process"},
+	{ID: "vm.stdout", Name: "VM: throughput of stdout", Unit: "MB/s", Digits: 0, More: true, Goal: 1,
+		Meaning: "as throughput of stdout, through hvsockets, which are TCP on the loopback here"},
+}
+
+func crowdFigures(n size) []figure.Figure {
+	return []figure.Figure{
+		{ID: "crowd", Name: fmt.Sprintf("%d shims at once, to started", n.crowd), Unit: "s", Digits: 2,
+			Meaning: "so many times start, then as many Create and Start, all at once: until the last has answered"},
+		{ID: "crowd.memory", Name: fmt.Sprintf("%d shims at once, memory", n.crowd), Unit: "MB", Digits: 0, Goal: 0.5,
+			Meaning: "private dirty memory of all of them, each with its container"},
+	}
 }

@@ -11,6 +11,7 @@ package main
 
 import (
 	"context"
+	"debug/buildinfo"
 	"errors"
 	"flag"
 	"fmt"
@@ -58,7 +59,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	set.SetOutput(stderr)
 	set.BoolVar(&o.short, "short", false, "one small round: shows that all can be measured, not how much it is")
 	set.IntVar(&rounds, "rounds", 0, "how many rounds; 0 for what is usual")
-	set.StringVar(&o.json, "json", "", "write all samples to this `file`")
+	set.StringVar(&o.json, "json", "out/bench.json", "write all samples to this `file`; empty for none")
 	set.BoolVar(&o.doc, "doc", false, "write the report into docs/performance.md, and its plot beside that")
 	set.BoolVar(&o.trace, "trace", false, "print when what happened: the driver's marks and the emulator's calls")
 	set.Func("shim", "compare a further build of isol's shim too, as `NAME=FILE`; may be repeated", func(s string) error {
@@ -131,11 +132,15 @@ func writeDoc(report *figure.Report) error {
 
 // measure does all rounds in a lab of its own.
 func measure(ctx context.Context, o options, progress io.Writer) (_ *figure.Report, err error) {
-	shims, driverFile, err := build(ctx, o, func(line string) { fmt.Fprintln(progress, line) })
+	shims, err := build(ctx, o, func(line string) { fmt.Fprintln(progress, line) })
 	if err != nil {
 		return nil, err
 	}
-	l, err := lab.Start(ctx, lab.Config{Out: progress})
+	report := &figure.Report{Machine: machine(ctx), Rounds: o.size.rounds, Reference: reference, Floors: floors}
+	for _, s := range shims.all {
+		report.Shims = append(report.Shims, figure.Shim{Name: s.name, Version: s.version})
+	}
+	l, err := lab.Start(ctx, lab.Config{Guests: 1, Out: progress})
 	if err != nil {
 		return nil, err
 	}
@@ -144,76 +149,119 @@ func measure(ctx context.Context, o options, progress io.Writer) (_ *figure.Repo
 	if o.trace {
 		trace = progress
 	}
-	b, err := openBench(ctx, l, driverFile, shims, o.size, trace)
+	b, err := openBench(ctx, l, shims, o.size, trace)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	for i := range o.size.rounds {
-		began := time.Now()
-		if err := b.floor(ctx); err != nil {
-			return nil, err
-		}
-		for _, s := range shims {
-			if err := b.round(ctx, s); err != nil {
-				return nil, err
-			}
-		}
-		slices.Reverse(shims)
-		fmt.Fprintf(progress, "bench: round %d of %d, %s\n", i+1, o.size.rounds, time.Since(began).Round(time.Millisecond))
+	if err := b.rounds(ctx, shims.all, progress); err != nil {
+		return nil, err
 	}
-	for range 1 + o.size.rounds/4 {
-		for _, s := range shims {
-			if err := b.crowd(ctx, s); err != nil {
-				return nil, err
-			}
-		}
-		slices.Reverse(shims)
-	}
-	report := &figure.Report{
-		Time: time.Now(), Machine: machine(ctx), Rounds: o.size.rounds, Reference: reference, Figures: figures, Floors: floors, Samples: b.samples,
-	}
-	for _, s := range shims {
-		report.Shims = append(report.Shims, figure.Shim{Name: s.name})
-	}
-	slices.SortFunc(report.Shims, func(a, b figure.Shim) int { return strings.Compare(a.Name, b.Name) })
+	report.Time, report.Samples = time.Now(), b.samples
+	report.Figures = slices.Concat(figures(o.size), b.phaseFigures())
 	return report, nil
 }
 
+// rounds measures all that there is to measure.
+func (b *bench) rounds(ctx context.Context, shims []shim, progress io.Writer) error {
+	if err := b.lab.HoldGuests(ctx, 1); err != nil { // it comes up before anything is measured
+		return err
+	}
+	inTurn := slices.Clone(shims)
+	each := func(measure func(context.Context, shim) error) error {
+		for _, s := range inTurn {
+			if err := measure(ctx, s); err != nil {
+				return err
+			}
+		}
+		slices.Reverse(inTurn)
+		return nil
+	}
+	for i := range b.size.rounds {
+		began := time.Now()
+		err := steps(
+			func() error { return b.floor(ctx) },
+			func() error { return each(b.round) },
+			func() error { return each(b.vmRound) },
+		)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(progress, "bench: round %d of %d, %s\n", i+1, b.size.rounds, time.Since(began).Round(time.Millisecond))
+	}
+	for range 1 + b.size.rounds/4 {
+		if err := each(b.crowd); err != nil {
+			return err
+		}
+	}
+	b.takeAwayLaunches()
+	return nil
+}
+
+// programs are what the benchmark puts into the lab.
+type programs struct {
+	all          []shim // isol first
+	driver, idle string // on this machine
+}
+
 // build returns the shims and the driver, built alike.
-func build(ctx context.Context, o options, progress func(string)) ([]shim, string, error) {
+func build(ctx context.Context, o options, progress func(string)) (programs, error) {
+	var p programs
 	cache, err := lab.CacheDir()
 	if err != nil {
-		return nil, "", err
+		return p, err
 	}
 	peers, err := lab.Peers(ctx, cache, progress)
 	if err != nil {
-		return nil, "", err
+		return p, err
 	}
 	isol, err := lab.BuildIsolShim(ctx, cache, progress)
 	if err != nil {
-		return nil, "", err
+		return p, err
 	}
-	shims := []shim{
-		newShim("isol", isol, lab.IsolShim),
-		newShim(reference, peers.Runhcs, filepath.Base(peers.Runhcs)),
-	}
-	shims[1].legacy = true
+	p.all = append(p.all, newShim("isol", isol, lab.IsolShim))
 	for _, extra := range o.extra {
 		name, file, _ := strings.Cut(extra, "=")
-		shims = append(shims, newShim(name, file, lab.IsolShim))
+		p.all = append(p.all, newShim(name, file, lab.IsolShim))
 	}
-	driverFile := filepath.Join(cache, "bench", driver.Exe)
-	return shims, driverFile, buildDriver(ctx, driverFile)
+	runhcs := newShim(reference, peers.Runhcs, filepath.Base(peers.Runhcs))
+	runhcs.legacy = true
+	p.all = append(p.all, runhcs)
+	for i := range p.all {
+		if p.all[i].version, err = version(p.all[i].file); err != nil {
+			return p, err
+		}
+	}
+	folder := filepath.Join(cache, "bench")
+	p.driver, p.idle = filepath.Join(folder, driver.Exe), filepath.Join(folder, base(idleExe))
+	return p, buildPrograms(ctx, folder)
 }
 
 func newShim(name, file, exe string) shim {
 	return shim{name: name, file: file, exe: folder + `\` + name + `\` + exe}
 }
 
-// buildDriver builds the driver, which costs little where nothing changed.
-func buildDriver(ctx context.Context, file string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, "github.com/isolrun/isol/test/bench/cmd/benchdriver")
+// version is that of the module which a program's main package is of.
+func version(file string) (string, error) {
+	info, err := buildinfo.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("version of %s: %w", file, err)
+	}
+	for _, dep := range info.Deps {
+		if strings.HasPrefix(info.Path, dep.Path+"/") {
+			return dep.Version, nil
+		}
+	}
+	return info.Main.Version, nil
+}
+
+// buildPrograms builds driver and idle program, which costs little where nothing changed.
+func buildPrograms(ctx context.Context, folder string) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	const commands = "github.com/isolrun/isol/test/bench/cmd/"
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", folder, commands+"benchdriver", commands+"benchidle")
 	cmd.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the driver: %w: %s", err, out)

@@ -14,18 +14,19 @@ import (
 
 // size is how much of everything a round does.
 type size struct {
-	rounds int
-	execs  int
-	calls  int
-	polls  int
-	spew   int64 // bytes
-	settle time.Duration
-	crowd  int // shims at once
+	rounds   int
+	execs    int
+	calls    int
+	polls    int
+	launches int
+	spew     int64 // bytes
+	settle   time.Duration
+	crowd    int // shims at once
 }
 
 var (
-	fullSize  = size{rounds: 10, execs: 10, calls: 20, polls: 1000, spew: 256 << 20, settle: 2 * time.Second, crowd: 20}
-	shortSize = size{rounds: 1, execs: 2, calls: 3, polls: 3, spew: 16 << 20, settle: 200 * time.Millisecond, crowd: 2}
+	fullSize  = size{rounds: 5, execs: 10, calls: 20, polls: 1000, launches: 4, spew: 128 << 20, settle: 2 * time.Second, crowd: 50}
+	shortSize = size{rounds: 1, execs: 2, calls: 3, polls: 3, launches: 2, spew: 16 << 20, settle: 200 * time.Millisecond, crowd: 2}
 )
 
 // task is one shim with its one container.
@@ -34,6 +35,7 @@ type task struct {
 	ctx    context.Context
 	shim   shim
 	id     string
+	guest  bool // it runs in a utility VM
 	bundle string
 	rootfs []driver.Mount
 	pid    uint32 // of the shim, in the lab
@@ -48,57 +50,13 @@ type taken struct {
 	ended  time.Time // the container's process in it, if any
 }
 
-// floor measures what no shim can do better: the way of a native call, and a
-// program that writes to the client's pipe itself.
-func (b *bench) floor(ctx context.Context) error {
-	native, err := b.driver.Do(driver.Request{Op: driver.Native, Count: 10 * b.size.calls})
-	if err != nil {
-		return err
-	}
-	var way []float64
-	for _, span := range native.Calls {
-		way = append(way, milliseconds(length(span)))
-	}
-	b.way = time.Duration(figure.Summarize(way).Median * 1e6)
-	b.samples.Add("native", figure.Without, milliseconds(b.way))
-	b.count++
-	id := fmt.Sprintf("bench-%d", b.count)
-	_, rootfs, err := b.prepare(ctx, id, nil)
-	if err != nil {
-		return err
-	}
-	program, err := imageFile(rootfs, `Windows\System32\probe.exe`)
-	if err != nil {
-		return err
-	}
-	direct, err := b.driver.Do(driver.Request{
-		Op: driver.Direct, ID: id, Args: []string{program, "spew", strconv.FormatInt(b.size.spew, 10)},
-	})
-	if err != nil {
-		return err
-	}
-	return b.throughput(figure.Without, direct)
-}
-
-// throughput notes how fast an output came.
-func (b *bench) throughput(shim string, r *driver.Reply) error {
-	if r.Bytes != b.size.spew {
-		return fmt.Errorf("%d bytes were written, %d have arrived", b.size.spew, r.Bytes)
-	}
-	span, err := r.Span(driver.FirstByte, driver.LastByte)
-	if err == nil {
-		b.samples.Add("stdout", shim, megabytes(float64(r.Bytes))/length(span).Seconds())
-	}
-	return err
-}
-
 // crowd starts many shims at once.
 func (b *bench) crowd(ctx context.Context, s shim) (err error) {
 	request := driver.Request{Op: driver.Crowd, Exe: s.exe, Legacy: s.legacy}
 	for range b.size.crowd {
 		b.count++
 		m := driver.Member{ID: fmt.Sprintf("bench-%d-%s", b.count, s.name)}
-		if m.Bundle, m.Rootfs, err = b.prepare(ctx, m.ID, []string{"probe", "sleep"}); err != nil {
+		if m.Bundle, m.Rootfs, err = b.prepare(ctx, m.ID, container{args: []string{"probe", "sleep"}}); err != nil {
 			return err
 		}
 		request.Crowd = append(request.Crowd, m)
@@ -130,11 +88,11 @@ func (b *bench) crowd(ctx context.Context, s shim) (err error) {
 	return err
 }
 
-func (b *bench) newTask(ctx context.Context, s shim, args ...string) (*task, error) {
+func (b *bench) newTask(ctx context.Context, s shim, c container) (*task, error) {
 	b.count++
-	t := &task{bench: b, ctx: ctx, shim: s, id: fmt.Sprintf("bench-%d-%s", b.count, s.name)}
+	t := &task{bench: b, ctx: ctx, shim: s, id: fmt.Sprintf("bench-%d-%s", b.count, s.name), guest: c.isolated}
 	var err error
-	if t.bundle, t.rootfs, err = b.prepare(ctx, t.id, args); err != nil {
+	if t.bundle, t.rootfs, err = b.prepare(ctx, t.id, c); err != nil {
 		return nil, err
 	}
 	reply, err := b.driver.Do(driver.Request{Op: driver.Start, ID: t.id, Bundle: t.bundle, Exe: s.exe, Legacy: s.legacy})
@@ -144,6 +102,7 @@ func (b *bench) newTask(ctx context.Context, s shim, args ...string) (*task, err
 	if err := t.note("start", reply, driver.Begin, driver.Connected); err != nil {
 		return nil, err
 	}
+	t.launched("start.own", s.name, reply.Marks[driver.Connected].Sub(reply.Marks[driver.Begin]))
 	t.pid = reply.ShimPID
 	t.linux, err = findProcess(base(s.exe), t.id)
 	return t, err
@@ -151,7 +110,7 @@ func (b *bench) newTask(ctx context.Context, s shim, args ...string) (*task, err
 
 // do asks the driver for something about this task.
 func (t *task) do(r driver.Request) (*driver.Reply, error) {
-	r.ID, r.Bundle, r.Rootfs = t.id, t.bundle, t.rootfs
+	r.ID, r.Bundle, r.Rootfs, r.Guest = t.id, t.bundle, t.rootfs, t.guest
 	return t.driver.Do(r)
 }
 
@@ -184,14 +143,15 @@ func (t *task) noteOwn(figure string, r *driver.Reply, from, to driver.Mark) err
 
 // own gets the own shares of what noteOwn has kept.
 func (t *task) own() error {
-	calls, creates, err := t.emulatorCalls(t.pid, base(t.shim.exe))
+	calls, err := t.emulatorCalls(base(t.shim.exe))
 	if err != nil {
 		return err
 	}
+	others := slices.Concat(t.spans(calls, t.pid), guestWaits(calls, t.pid))
 	for _, took := range t.took {
-		others := calls
+		others := others
 		if !took.ended.IsZero() {
-			others = append(others[:len(others):len(others)], lives(creates, took)...)
+			others = slices.Concat(others, lives(t.creates(calls, t.pid), took))
 		}
 		own := figure.Own(figure.Span(took.span), others)
 		t.samples.Add(took.figure+".own", t.shim.name, milliseconds(own))
@@ -247,21 +207,21 @@ func (b *bench) round(ctx context.Context, s shim) error {
 }
 
 func (b *bench) stayingContainer(ctx context.Context, s shim) error {
-	t, err := b.newTask(ctx, s, "probe", "sleep")
+	t, err := b.newTask(ctx, s, container{args: []string{"probe", "sleep"}})
 	if err != nil {
 		return err
 	}
 	return steps(
 		func() error { return t.memory("memory.idle") },
-		t.create,
+		func() error { return t.create("create") },
 		func() error { return t.memory("memory.container") },
 		t.threads,
 		func() error { return t.calls("Connect", "connect") },
 		func() error { return t.calls("Stats", "stats") },
 		func() error { return t.calls("Pids", "pids") },
-		t.execs,
+		func() error { return t.execs("exec") },
 		func() error { return t.memory("memory.execs") },
-		t.spew,
+		func() error { return t.spew("stdout") },
 		t.own,
 		t.poll,
 		func() error { return t.memory("memory.polled") },
@@ -271,19 +231,19 @@ func (b *bench) stayingContainer(ctx context.Context, s shim) error {
 }
 
 func (b *bench) endingContainer(ctx context.Context, s shim) error {
-	t, err := b.newTask(ctx, s, "probe", "sleep", "0.05")
+	t, err := b.newTask(ctx, s, container{args: []string{"probe", "sleep", "0.05"}})
 	if err != nil {
 		return err
 	}
 	return steps(t.life, t.own, t.cpu, t.shutdown, t.clean)
 }
 
-func (t *task) create() error {
+func (t *task) create(figure string) error {
 	r, err := t.do(driver.Request{Op: driver.Create, Streams: true})
 	if err != nil {
 		return err
 	}
-	return t.noteOwn("create", r, driver.Begin, driver.Started)
+	return t.noteOwn(figure, r, driver.Begin, driver.Started)
 }
 
 // life is a container's from Create to Delete.
@@ -319,7 +279,16 @@ func (t *task) clean() error {
 	if err != nil {
 		return err
 	}
-	return t.note("delete", r, driver.Begin, driver.Answered)
+	if err := t.note("delete", r, driver.Begin, driver.Answered); err != nil {
+		return err
+	}
+	calls, err := t.emulatorCalls(base(t.shim.exe))
+	if err != nil {
+		return err
+	}
+	of := figure.Span{Begin: r.Marks[driver.Begin], End: r.Marks[driver.Answered]}
+	t.launched("delete.own", t.shim.name, figure.Own(of, t.spans(calls, 0)))
+	return nil
 }
 
 func (t *task) threads() error {
@@ -358,7 +327,7 @@ func (t *task) poll() error {
 	return err
 }
 
-func (t *task) execs() error {
+func (t *task) execs(figure string) error {
 	for i := range t.size.execs {
 		r, err := t.do(driver.Request{
 			Op: driver.Exec, Exec: fmt.Sprintf("e%d", i), Streams: true, Args: []string{"probe", "sleep", "0.02"},
@@ -366,19 +335,19 @@ func (t *task) execs() error {
 		if err != nil {
 			return err
 		}
-		if err := t.noteOwn("exec", r, driver.Begin, driver.Exited); err != nil {
+		if err := t.noteOwn(figure, r, driver.Begin, driver.Exited); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *task) spew() error {
+func (t *task) spew(figure string) error {
 	r, err := t.do(driver.Request{
 		Op: driver.Exec, Exec: "spew", Streams: true, Args: []string{"probe", "spew", strconv.FormatInt(t.size.spew, 10)},
 	})
 	if err != nil {
 		return err
 	}
-	return t.throughput(t.shim.name, r)
+	return t.throughput(figure, t.shim.name, r)
 }

@@ -23,15 +23,19 @@ import (
 
 // shim is one of the programs that are compared.
 type shim struct {
-	name   string // as the report calls it
-	file   string // on this machine
-	exe    string // in the lab
-	legacy bool   // reads no BootstrapParams
+	name    string // as the report calls it
+	version string
+	file    string // on this machine
+	exe     string // in the lab
+	legacy  bool   // reads no BootstrapParams
 }
 
 // folder is where the benchmark keeps its things in the lab: each shim in a
 // folder of its own, so that several builds of one can be compared.
 const folder = `C:\bench`
+
+// idleExe is the program that does nothing.
+const idleExe = folder + `\benchidle.exe`
 
 // bench is a lab in which shims are measured.
 type bench struct {
@@ -46,17 +50,22 @@ type bench struct {
 	parent  string        // the image's snapshot
 	way     time.Duration // of a native call to the emulator and back
 	last    int           // of the emulator's calls that have been read
+	nets    []net         // of which the launches are still to be taken away
+	phases  []string      // of a VM's boot, as isol's log names them
 	count   int           // of the tasks
 }
 
-// openBench puts driver and shims into a lab. The caller closes what it returns.
-func openBench(ctx context.Context, l *lab.Lab, driverFile string, shims []shim, n size, trace io.Writer) (*bench, error) {
+// openBench puts the programs into a lab. The caller closes what it returns.
+func openBench(ctx context.Context, l *lab.Lab, p programs, n size, trace io.Writer) (*bench, error) {
 	b := &bench{lab: l, samples: figure.Samples{}, size: n, trace: trace}
 	exe := folder + `\` + driver.Exe
-	if err := install(l, exe, driverFile); err != nil {
+	if err := install(l, exe, p.driver); err != nil {
 		return nil, err
 	}
-	for _, s := range shims {
+	if err := install(l, idleExe, p.idle); err != nil {
+		return nil, err
+	}
+	for _, s := range p.all {
 		if err := install(l, s.exe, s.file); err != nil {
 			return nil, err
 		}
@@ -138,18 +147,33 @@ func imageSnapshot(ctx context.Context, conn *grpc.ClientConn) (string, error) {
 	return names[0], nil
 }
 
+// container is what a task runs.
+type container struct {
+	args     []string
+	isolated bool // by Hyper-V, in a VM of its own
+}
+
+// windows is the part of the container's spec that is about Windows.
+func (c container) windows() map[string]any {
+	w := map[string]any{"layerFolders": nil, "ignoreFlushesDuringBoot": true}
+	if c.isolated {
+		w["hyperv"] = map[string]any{}
+	}
+	return w
+}
+
 // prepare makes what containerd has ready before it runs a shim: the folder with
 // the spec, and the mounts of the root.
-func (b *bench) prepare(ctx context.Context, id string, args []string) (string, []driver.Mount, error) {
+func (b *bench) prepare(ctx context.Context, id string, c container) (string, []driver.Mount, error) {
 	dir := folder + `\bundles\` + id
 	if err := os.MkdirAll(b.lab.Path(dir), 0o755); err != nil {
 		return "", nil, err
 	}
 	spec, err := json.Marshal(map[string]any{
 		"ociVersion": "1.1.0",
-		"process":    map[string]any{"args": args, "cwd": `C:\`, "user": map[string]any{}},
+		"process":    map[string]any{"args": c.args, "cwd": `C:\`, "user": map[string]any{}},
 		"root":       map[string]any{"path": ""},
-		"windows":    map[string]any{"layerFolders": nil, "ignoreFlushesDuringBoot": true},
+		"windows":    c.windows(),
 	})
 	if err != nil {
 		return "", nil, err
@@ -190,28 +214,68 @@ func imageFile(rootfs []driver.Mount, name string) (string, error) {
 	return "", fmt.Errorf("the mounts %v do not name one parent layer", rootfs)
 }
 
-// emulatorCalls returns the spans of the emulator's calls by a shim since the
-// last time, the way there and back included.
-func (b *bench) emulatorCalls(pid uint32, exe string) (all, creates []figure.Span, err error) {
+// emulatorCalls returns the emulator's calls by a program since the last time:
+// those to the host, and the messages to guests.
+func (b *bench) emulatorCalls(exe string) ([]hcsemu.Call, error) {
 	found, err := b.lab.Calls(hcsemu.CallFilter{After: b.last})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	var calls []hcsemu.Call
 	for _, c := range found {
 		b.last = max(b.last, c.Seq)
-		if c.Caller.PID != pid || !strings.EqualFold(c.Caller.Exe, exe) {
+		if !strings.EqualFold(c.Caller.Exe, exe) {
 			continue
 		}
 		if b.trace != nil {
 			fmt.Fprintf(b.trace, "  %s +%-8s %s\n", c.Time.Format("05.0000"), c.Duration.Round(100*time.Microsecond), c.Function)
 		}
-		span := figure.Span{Begin: c.Time.Add(-b.way / 2), End: c.Time.Add(c.Duration + b.way/2)}
-		all = append(all, span)
-		if c.Function == "HcsCreateProcess" {
-			creates = append(creates, span)
+		calls = append(calls, c)
+	}
+	return calls, nil
+}
+
+// spans are the calls of one process, 0 for all, each with its way there and back.
+func (b *bench) spans(calls []hcsemu.Call, pid uint32) []figure.Span {
+	var spans []figure.Span
+	for _, c := range calls {
+		if pid == 0 || c.Caller.PID == pid {
+			spans = append(spans, b.span(c))
 		}
 	}
-	return all, creates, nil
+	return spans
+}
+
+func (b *bench) span(c hcsemu.Call) figure.Span {
+	return figure.Span{Begin: c.Time.Add(-b.way / 2), End: c.Time.Add(c.Duration + b.way/2)}
+}
+
+// creates are the calls of one process that started a process on the host.
+func (b *bench) creates(calls []hcsemu.Call, pid uint32) []figure.Span {
+	var spans []figure.Span
+	for _, c := range calls {
+		if c.Caller.PID == pid && c.Function == "HcsCreateProcess" {
+			spans = append(spans, b.span(c))
+		}
+	}
+	return spans
+}
+
+// guestWaits are the times in which a shim waited for the guest of a machine
+// that it had started: until the first message has arrived there.
+func guestWaits(calls []hcsemu.Call, pid uint32) []figure.Span {
+	var spans []figure.Span
+	var started time.Time
+	for _, c := range calls { // in the order of their ends
+		switch {
+		case c.Caller.PID != pid:
+		case c.Function == "HcsStartComputeSystem":
+			started = c.Time.Add(c.Duration)
+		case c.Function == "GcsNegotiateProtocol" && !started.IsZero():
+			spans = append(spans, figure.Span{Begin: started, End: c.Time})
+		}
+	}
+	return spans
 }
 
 // base is the file name of a Windows path.

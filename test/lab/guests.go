@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/isolrun/isol/test/hcsemu/service"
@@ -29,7 +30,7 @@ type guests struct {
 	lab      *Lab
 	template string // the prefix to clone
 	pool     vm.Pool
-	ready    int // how many are to wait
+	ready    atomic.Int32 // how many are to wait
 
 	all     sync.WaitGroup // goroutines
 	mu      sync.Mutex
@@ -44,7 +45,8 @@ const look = 50 * time.Millisecond
 // prepareGuests makes the folders of n guests and shows programs of the lab
 // that its machine has a hypervisor.
 func (l *Lab) prepareGuests(template string, n int) error {
-	l.guests = &guests{lab: l, template: template, pool: vm.Pool(filepath.Join(l.dir, "pool")), ready: n, living: map[string]bool{}, booting: map[string]bool{}}
+	l.guests = &guests{lab: l, template: template, pool: vm.Pool(filepath.Join(l.dir, "pool")), living: map[string]bool{}, booting: map[string]bool{}}
+	l.guests.ready.Store(int32(n))
 	if err := errors.Join(l.guests.pool.Open(), os.MkdirAll(l.Path(hvsockFolder), 0o755)); err != nil {
 		return fmt.Errorf("lab: guests: %w", err)
 	}
@@ -83,7 +85,7 @@ func (g *guests) start() {
 		defer tick.Stop()
 		for next := 1; ; {
 			// One at a time: two would be in each other's way.
-			if g.waiting() < g.ready {
+			if g.waiting() < int(g.ready.Load()) {
 				if !g.add(strconv.Itoa(next)) {
 					return // and Guests says why
 				}
@@ -102,7 +104,7 @@ func (g *guests) start() {
 // waiting counts the guests that wait for a machine. A lab that ends needs no more.
 func (g *guests) waiting() int {
 	if g.lab.ctx.Err() != nil {
-		return g.ready
+		return int(g.ready.Load())
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -218,6 +220,27 @@ func (l *Lab) WaitGuests(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// HoldGuests waits until n guests wait for a machine, and lets no more come up
+// until it is called again: one that comes up takes the processors from what is
+// being measured. It fails if a guest does not start.
+func (l *Lab) HoldGuests(ctx context.Context, n int) error {
+	l.guests.ready.Store(int32(n))
+	defer l.guests.ready.Store(0)
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for l.guests.waiting() < n {
+		if _, err := l.guests.busy(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("lab: %d guests were to wait for virtual machines: %w", n, ctx.Err())
+		case <-tick.C:
+		}
+	}
+	return nil
 }
 
 // Machines lists the virtual machines that run and those that ran.

@@ -59,6 +59,11 @@ const (
 	// Native makes Request.Count calls to the emulator that it answers at
 	// once: Reply.Calls. It is what any program's call takes there and back.
 	Native Op = "native"
+	// Launch runs Request.Exe, which does nothing, Request.Count times:
+	// Reply.Calls is each one's life, Reply.Ups until it has said that it is up.
+	Launch Op = "launch"
+	// Log answers what a shim has logged so far: Reply.Log.
+	Log Op = "log"
 	// Direct runs a program without any shim, its output on a pipe of the
 	// driver's: [FirstByte], [LastByte]. It is the most that a shim can reach.
 	Direct Op = "direct"
@@ -89,21 +94,22 @@ type Mount struct {
 }
 
 // Request is one thing to do. ID and Op are always needed, but for Crowd,
-// Disperse and Native, which are about no one task.
+// Disperse, Launch and Native, which are about no one task.
 type Request struct {
 	Op     Op
 	ID     string
 	Bundle string // Start, Create: its path in the lab
 
-	Exe     string // Start: the shim's program
+	Exe     string // Start, Clean, Launch: the program
 	Legacy  bool   // Start: it reads no BootstrapParams, as runhcs
 	Rootfs  []Mount
 	Exec    string   // Exec: its id
 	Args    []string // Exec, Direct: the command line
 	Streams bool     // Create, Exec: give the process an output
+	Guest   bool     // Create, Exec: the process is in a VM, where its end cannot be seen: no [Ended]
 	Kill    bool     // Finish
 	Method  string   // Call: "Stats", "Pids", "State" or "Connect"
-	Count   int      // Call, Native
+	Count   int      // Call, Launch, Native
 	Crowd   []Member // Crowd, Disperse
 }
 
@@ -123,7 +129,9 @@ type Reply struct {
 	PID     uint32             `json:",omitempty"` // Create, Exec
 	Bytes   int64              `json:",omitempty"` // Exec, Direct: of output
 	Marks   map[Mark]time.Time `json:",omitempty"`
-	Calls   []Span             `json:",omitempty"` // Call
+	Calls   []Span             `json:",omitempty"` // Call, Launch, Native
+	Ups     []Span             `json:",omitempty"` // Launch
+	Log     string             `json:",omitempty"` // Log
 }
 
 // Span is from one mark to another. It is an error if the driver did not set

@@ -1,6 +1,6 @@
 // Package figure turns what was measured into what is reported: samples to
 // medians with their spread and ratios, and those to a table, to JSON and to
-// docs/performance.md with its plots. It is pure: the same samples give the
+// docs/performance.md with its plot. It is pure: the same samples give the
 // same report.
 package figure
 
@@ -18,6 +18,8 @@ type Figure struct {
 	Unit    string  // "MB", "ms", "MB/s"
 	More    bool    // more is better
 	Goal    float64 // what the ratio to the reference should be at most (with More: at least); 0 for no goal
+	Limit   float64 // what the value itself should be at most; 0 for no limit
+	Alone   bool    // the reference has nothing that could be compared
 	Digits  int     // behind the point
 	Meaning string  // from when to when, how taken
 }
@@ -92,19 +94,6 @@ func Own(of Span, others []Span) time.Duration {
 	return own
 }
 
-// Missing returns the figures that a shim lacks, as "figure of shim".
-func Missing(figures []Figure, shims []string, s Samples) []string {
-	var missing []string
-	for _, f := range figures {
-		for _, shim := range shims {
-			if len(s[f.ID][shim]) == 0 {
-				missing = append(missing, f.ID+" of "+shim)
-			}
-		}
-	}
-	return missing
-}
-
 // Ratio is a's median over b's; NaN if there is none.
 func Ratio(a, b Summary) float64 {
 	if b.Median == 0 || a.Count == 0 {
@@ -113,17 +102,28 @@ func Ratio(a, b Summary) float64 {
 	return a.Median / b.Median
 }
 
-// Met says whether a ratio reaches the goal of a figure.
-func (f Figure) Met(ratio float64) bool {
-	if f.More {
+// Met says whether a value and its ratio to the reference's reach what the
+// figure should be. A figure that should be nothing is always met.
+func (f Figure) Met(value, ratio float64) bool {
+	switch {
+	case f.Limit != 0 && value > f.Limit:
+		return false
+	case f.Goal == 0:
+		return true
+	case f.More:
 		return ratio >= f.Goal
 	}
 	return ratio <= f.Goal
 }
 
+// goals says whether there is anything to reach.
+func (f Figure) goals() bool { return f.Goal != 0 || f.Limit != 0 }
+
 // goalText is the goal as the report shows it.
 func (f Figure) goalText() string {
 	switch {
+	case f.Limit != 0:
+		return fmt.Sprintf("≤ %g %s", f.Limit, f.Unit)
 	case f.Goal == 0:
 		return "–"
 	case f.More:

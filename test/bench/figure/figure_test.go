@@ -76,17 +76,22 @@ func report() *Report {
 		s.Add("stdout", "runhcs", 30)
 		s.Add("connect", "isol", 0.5)
 		s.Add("connect", "runhcs", 0.5)
+		s.Add("vm.boot.own", "isol", 60)
+		s.Add("vm.boot.own", "runhcs", 200)
+		s.Add("vm.phase.start", "isol", 30)
 	}
 	s.Add("stdout", Without, 120)
 	return &Report{
 		Floors: []Figure{{ID: "stdout", Name: "stdout", Unit: "MB/s"}},
 		Time:   time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), Machine: "a machine", Rounds: 4,
-		Shims: []Shim{{Name: "isol"}, {Name: "runhcs"}}, Reference: "runhcs", Samples: s,
+		Shims: []Shim{{Name: "isol", Version: "v1.0.0"}, {Name: "runhcs", Version: "v0.14.1"}}, Reference: "runhcs", Samples: s,
 		Figures: []Figure{
 			{ID: "exe", Name: "exe", Unit: "MB", Goal: 0.6, Digits: 2, Meaning: "the file"},
 			{ID: "create.own", Name: "create, own share", Unit: "ms", Goal: 0.5, Digits: 1, Meaning: "of Create"},
 			{ID: "stdout", Name: "stdout", Unit: "MB/s", Goal: 2, More: true, Meaning: "bytes"},
 			{ID: "connect", Name: "connect", Unit: "ms", Digits: 1, Meaning: "a call"},
+			{ID: "vm.boot.own", Name: "VM boot, own share", Unit: "ms", Digits: 1, Limit: 50, Meaning: "of Create"},
+			{ID: "vm.phase.start", Name: "VM: phase start", Unit: "ms", Digits: 1, Alone: true, Meaning: "from the log"},
 		},
 	}
 }
@@ -126,12 +131,23 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// CI keeps the JSON: its numbers must be those of the table.
+// A person at a terminal reads this.
+func TestTable(t *testing.T) {
+	var b bytes.Buffer
+	if err := report().WriteTable(&b); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "table.txt", b.Bytes())
+}
+
+// CI keeps the JSON: who compares runs relies on its names, and its numbers
+// must be those of the table.
 func TestJSON(t *testing.T) {
 	var b bytes.Buffer
 	if err := report().WriteJSON(&b); err != nil {
 		t.Fatal(err)
 	}
+	golden(t, "report.json", b.Bytes())
 	var got struct {
 		Figures []struct {
 			ID    string
@@ -148,6 +164,41 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+// A goal is a ratio, or a limit of the value itself; what was not obtained
+// reaches nothing and misses nothing.
+func TestVerdict(t *testing.T) {
+	of := func(isol, runhcs float64) *Report {
+		s := Samples{}
+		s.Add("x", "isol", isol)
+		if runhcs != 0 {
+			s.Add("x", "runhcs", runhcs)
+		}
+		return &Report{Shims: []Shim{{Name: "isol"}, {Name: "runhcs"}}, Reference: "runhcs", Samples: s}
+	}
+	for name, c := range map[string]struct {
+		report *Report
+		figure Figure
+		want   string
+	}{
+		"no goal":               {of(1, 2), Figure{ID: "x"}, ""},
+		"half":                  {of(1, 2), Figure{ID: "x", Goal: 0.5}, "met"},
+		"more than half":        {of(1.1, 2), Figure{ID: "x", Goal: 0.5}, "missed"},
+		"twice":                 {of(4, 2), Figure{ID: "x", More: true, Goal: 2}, "met"},
+		"less than twice":       {of(3.9, 2), Figure{ID: "x", More: true, Goal: 2}, "missed"},
+		"within the limit":      {of(5, 0), Figure{ID: "x", Limit: 5}, "met"},
+		"beyond the limit":      {of(5.1, 100), Figure{ID: "x", Limit: 5}, "missed"},
+		"nothing to compare":    {of(1, 0), Figure{ID: "x", Goal: 0.5}, ""},
+		"limit, ratio to spare": {of(6, 100), Figure{ID: "x", Limit: 5, Goal: 0.5}, "missed"},
+		"not obtained":          {of(1, 2), Figure{ID: "y", Limit: 5}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := c.report.verdict(c.figure); got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 // A figure that could not be taken must be named, not left out silently.
 func TestMissing(t *testing.T) {
 	r := report()
@@ -155,8 +206,9 @@ func TestMissing(t *testing.T) {
 		t.Errorf("missing %q of a whole report", missing)
 	}
 	delete(r.Samples["exe"], "runhcs")
+	delete(r.Samples, "vm.phase.start")
 	r.Figures = append(r.Figures, Figure{ID: "pids"})
-	want := []string{"exe of runhcs", "pids of isol", "pids of runhcs"}
+	want := []string{"exe of runhcs", "vm.phase.start of isol", "pids of isol", "pids of runhcs"}
 	if diff := cmp.Diff(want, r.Missing()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -171,6 +223,7 @@ func TestPlot(t *testing.T) {
 	r := report()
 	bars := r.bars()
 	want := []bar{
+		{"VM boot, own share", 0.3, missedColor},
 		{"connect", 1, noGoalColor},
 		{"stdout (inverse)", 1.0 / 3, metColor},
 		{"create, own share", 4.5 / 6.5, missedColor},

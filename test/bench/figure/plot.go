@@ -43,10 +43,10 @@ func (r *Report) bars() []bar {
 			continue
 		}
 		b := bar{f.Name, ratio, noGoalColor}
-		switch {
-		case f.Goal != 0 && f.Met(ratio):
+		switch r.verdict(f) {
+		case "met":
 			b.color = metColor
-		case f.Goal != 0:
+		case "missed":
 			b.color = missedColor
 		}
 		if f.More {

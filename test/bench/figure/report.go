@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strings"
 	"time"
 )
@@ -40,7 +39,7 @@ func (r *Report) floors() string {
 // Shim is one of those compared.
 type Shim struct {
 	Name    string `json:"name"`
-	Version string `json:"version"`
+	Version string `json:"version"` // as the program says it
 }
 
 // names are the shims' names.
@@ -52,8 +51,32 @@ func (r *Report) names() []string {
 	return names
 }
 
-// Missing returns the figures that were not obtained.
-func (r *Report) Missing() []string { return Missing(r.Figures, r.names(), r.Samples) }
+// Missing returns the figures that were not obtained, as "figure of shim".
+func (r *Report) Missing() []string {
+	var missing []string
+	for _, f := range r.Figures {
+		for _, shim := range r.names() {
+			if len(r.Samples[f.ID][shim]) == 0 && (shim != r.Reference || !f.Alone) {
+				missing = append(missing, f.ID+" of "+shim)
+			}
+		}
+	}
+	return missing
+}
+
+// verdict says whether the project's shim reaches what a figure should be;
+// empty where there is nothing to reach or nothing was obtained.
+func (r *Report) verdict(f Figure) string {
+	own := Summarize(r.Samples[f.ID][r.Shims[0].Name])
+	ratio := Ratio(own, Summarize(r.Samples[f.ID][r.Reference]))
+	if !f.goals() || own.Count == 0 || (f.Goal != 0 && math.IsNaN(ratio)) {
+		return ""
+	}
+	if f.Met(own.Median, ratio) {
+		return "met"
+	}
+	return "missed"
+}
 
 // rows is the table: a head and a row per figure.
 func (r *Report) rows() [][]string {
@@ -70,18 +93,13 @@ func (r *Report) rows() [][]string {
 		for _, s := range r.Shims {
 			row = append(row, f.value(Summarize(r.Samples[f.ID][s.Name])))
 		}
-		verdict := ""
-		for i, s := range r.Shims {
+		for _, s := range r.Shims {
 			if s.Name == r.Reference {
 				continue
 			}
-			ratio := Ratio(Summarize(r.Samples[f.ID][s.Name]), Summarize(r.Samples[f.ID][r.Reference]))
-			row = append(row, ratioText(ratio))
-			if i == 0 && f.Goal != 0 && !math.IsNaN(ratio) {
-				verdict = map[bool]string{true: "met", false: "missed"}[f.Met(ratio)]
-			}
+			row = append(row, ratioText(Ratio(Summarize(r.Samples[f.ID][s.Name]), Summarize(r.Samples[f.ID][r.Reference]))))
 		}
-		rows = append(rows, append(row, f.goalText(), verdict))
+		rows = append(rows, append(row, f.goalText(), r.verdict(f)))
 	}
 	return rows
 }
@@ -122,14 +140,16 @@ func (r *Report) WriteTable(w io.Writer) error {
 
 // jsonFigure is a figure in the JSON form.
 type jsonFigure struct {
-	ID      string             `json:"id"`
-	Name    string             `json:"name"`
-	Unit    string             `json:"unit"`
-	Meaning string             `json:"meaning"`
-	Goal    float64            `json:"goal,omitempty"`
-	Shims   map[string]Summary `json:"shims"`
-	Ratio   map[string]float64 `json:"ratio,omitempty"` // to the reference
-	Values  map[string][]float64
+	ID      string               `json:"id"`
+	Name    string               `json:"name"`
+	Unit    string               `json:"unit"`
+	Meaning string               `json:"meaning"`
+	Goal    float64              `json:"goal,omitempty"`
+	Limit   float64              `json:"limit,omitempty"`
+	Verdict string               `json:"verdict,omitempty"`
+	Shims   map[string]Summary   `json:"shims"`
+	Ratio   map[string]float64   `json:"ratio,omitempty"` // to the reference
+	Values  map[string][]float64 `json:"values"`          // each sample, in the order in which it was taken
 }
 
 // WriteJSON writes all of the report, samples included.
@@ -141,14 +161,23 @@ func (r *Report) WriteJSON(w io.Writer) error {
 		Reference string       `json:"reference"`
 		Shims     []Shim       `json:"shims"`
 		Figures   []jsonFigure `json:"figures"`
-	}{r.Time, r.Machine, r.Rounds, r.Reference, r.Shims, nil}
-	for _, f := range append(slices.Clone(r.Figures), r.Floors...) {
+		Floors    []jsonFigure `json:"floors"` // what was measured without a shim
+	}{Time: r.Time, Machine: r.Machine, Rounds: r.Rounds, Reference: r.Reference, Shims: r.Shims}
+	for _, f := range r.Floors {
+		values := r.Samples[f.ID][Without]
+		doc.Floors = append(doc.Floors, jsonFigure{
+			ID: f.ID, Name: f.Name, Unit: f.Unit, Meaning: f.Meaning,
+			Shims: map[string]Summary{Without: Summarize(values)}, Values: map[string][]float64{Without: values},
+		})
+	}
+	for _, f := range r.Figures {
 		j := jsonFigure{
-			ID: f.ID, Name: f.Name, Unit: f.Unit, Meaning: f.Meaning, Goal: f.Goal,
-			Shims: map[string]Summary{}, Ratio: map[string]float64{}, Values: r.Samples[f.ID],
+			ID: f.ID, Name: f.Name, Unit: f.Unit, Meaning: f.Meaning, Goal: f.Goal, Limit: f.Limit, Verdict: r.verdict(f),
+			Shims: map[string]Summary{}, Ratio: map[string]float64{}, Values: map[string][]float64{},
 		}
 		for _, s := range r.Shims {
-			j.Shims[s.Name] = Summarize(r.Samples[f.ID][s.Name])
+			j.Values[s.Name] = r.Samples[f.ID][s.Name]
+			j.Shims[s.Name] = Summarize(j.Values[s.Name])
 		}
 		for _, s := range r.Shims {
 			if ratio := Ratio(j.Shims[s.Name], j.Shims[r.Reference]); s.Name != r.Reference && !math.IsNaN(ratio) {

@@ -29,7 +29,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	d := &drive{exits: exits, shims: map[string]*ttrpc.Client{}, inits: map[string]*running{}}
+	d := &drive{exits: exits, shims: map[string]*ttrpc.Client{}, inits: map[string]*running{}, logs: map[string]*logged{}}
 	return driver.Serve(os.Stdin, os.Stdout, d.do)
 }
 
@@ -41,6 +41,7 @@ type drive struct {
 	mu    sync.Mutex
 	shims map[string]*ttrpc.Client // by task id; guarded by mu
 	inits map[string]*running      // by task id; guarded by mu
+	logs  map[string]*logged       // by task id; guarded by mu
 }
 
 // shim returns the connection to a task's shim.
@@ -84,6 +85,10 @@ func (d *drive) do(r driver.Request) (*driver.Reply, error) {
 		err = clean(ctx, r, m)
 	case driver.Native:
 		err = native(r, m)
+	case driver.Launch:
+		err = launch(ctx, r, m)
+	case driver.Log:
+		m.Log = d.log(r.ID).text()
 	case driver.Crowd:
 		err = d.crowd(ctx, r, m)
 	case driver.Disperse:

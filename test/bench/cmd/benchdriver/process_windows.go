@@ -20,7 +20,11 @@ import (
 // have the same id inside and on the host.
 type running struct{ handle windows.Handle }
 
-func openProcess(pid uint32) (*running, error) {
+// openProcess returns nothing for a process in a VM, which the host cannot see.
+func openProcess(r driver.Request, pid uint32) (*running, error) {
+	if r.Guest {
+		return nil, nil
+	}
 	h, err := windows.OpenProcess(windows.SYNCHRONIZE|windows.PROCESS_QUERY_INFORMATION, false, pid)
 	if err != nil {
 		return nil, fmt.Errorf("open process %d: %w", pid, err)
@@ -156,4 +160,28 @@ func openPipe(ctx context.Context, path string) (*os.File, error) {
 		}
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// launch times programs that do nothing.
+func launch(ctx context.Context, r driver.Request, m *marks) error {
+	for range r.Count {
+		cmd := exec.CommandContext(ctx, r.Exe, r.Args...)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			return err
+		}
+		began := time.Now()
+		if err := cmd.Start(); err != nil {
+			return fmt.Errorf("launch: %w", err)
+		}
+		if _, err := out.Read(make([]byte, 16)); err != nil {
+			return errors.Join(fmt.Errorf("launch: %s said nothing: %w", r.Exe, err), cmd.Wait())
+		}
+		m.Ups = append(m.Ups, driver.Span{Begin: began, End: time.Now()})
+		if err := cmd.Wait(); err != nil {
+			return fmt.Errorf("launch: %w", err)
+		}
+		m.Calls = append(m.Calls, driver.Span{Begin: began, End: time.Now()})
+	}
+	return nil
 }

@@ -5,12 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
-	"time"
 
 	"github.com/Microsoft/go-winio"
 	bootapi "github.com/containerd/containerd/api/runtime/bootstrap/v1"
@@ -34,7 +31,7 @@ func (d *drive) start(ctx context.Context, r driver.Request, m *marks) error {
 	if err != nil {
 		return err
 	}
-	go readLog(r.ID)
+	go d.log(r.ID).read(r.ID)
 	m.at(driver.Begin)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -103,22 +100,4 @@ func answered(out []byte) string {
 		return result.Address
 	}
 	return strings.TrimSpace(string(out))
-}
-
-// readLog reads a shim's log as containerd does, from when the shim serves it.
-func readLog(id string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	for {
-		conn, err := winio.DialPipeContext(ctx, `\\.\pipe\containerd-shim-`+namespace+"-"+id+"-log")
-		switch {
-		case err == nil:
-			_, _ = io.Copy(io.Discard, conn) // until the shim ends
-			_ = conn.Close()
-			return
-		case !errors.Is(err, fs.ErrNotExist):
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }

@@ -42,7 +42,7 @@ func (d *drive) create(ctx context.Context, client *ttrpc.Client, r driver.Reque
 	}
 	m.at(driver.Started)
 	m.PID = started.Pid
-	process, err := openProcess(started.Pid)
+	process, err := openProcess(r, started.Pid)
 	note(d, d.inits, r.ID, process)
 	return err
 }
@@ -72,7 +72,7 @@ func (d *drive) exec(ctx context.Context, client *ttrpc.Client, r driver.Request
 	}
 	m.at(driver.Started)
 	m.PID = started.Pid
-	process, err := openProcess(started.Pid)
+	process, err := openProcess(r, started.Pid)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,8 @@ func (d *drive) exec(ctx context.Context, client *ttrpc.Client, r driver.Request
 	return d.over(ctx, tasks, process, r, m)
 }
 
-// over takes the end of a process: of itself, its event, its deletion.
+// over takes the end of a process: of itself (nil if that cannot be seen), its
+// event, its deletion.
 func (d *drive) over(ctx context.Context, tasks task.TTRPCTaskService, process *running, r driver.Request, m *marks) error {
 	name := r.Exec
 	if name == "" {
@@ -99,6 +100,9 @@ func (d *drive) over(ctx context.Context, tasks task.TTRPCTaskService, process *
 		return fmt.Errorf("delete: %w", err)
 	}
 	m.at(driver.Deleted)
+	if process == nil {
+		return nil
+	}
 	ended, err := process.ended(ctx)
 	m.was(driver.Ended, ended)
 	return err

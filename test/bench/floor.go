@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/isolrun/isol/test/bench/driver"
+	"github.com/isolrun/isol/test/bench/figure"
+	"github.com/isolrun/isol/test/lab"
+)
+
+// floor measures what no shim can do better: the way of a native call, programs
+// that do nothing, and one that writes to the client's pipe itself.
+func (b *bench) floor(ctx context.Context) error {
+	return steps(
+		b.nativeFloor,
+		b.launchFloor,
+		func() error { return b.idleFloor(ctx) },
+		func() error { return b.directFloor(ctx) },
+	)
+}
+
+func (b *bench) nativeFloor() error {
+	native, err := b.driver.Do(driver.Request{Op: driver.Native, Count: 10 * b.size.calls})
+	if err != nil {
+		return err
+	}
+	var way []float64
+	for _, span := range native.Calls {
+		way = append(way, milliseconds(length(span)))
+	}
+	b.way = time.Duration(figure.Summarize(way).Median * 1e6)
+	b.samples.Add("native", figure.Without, milliseconds(b.way))
+	return nil
+}
+
+func (b *bench) launchFloor() error {
+	launched, err := b.driver.Do(driver.Request{Op: driver.Launch, Exe: idleExe, Count: b.size.launches})
+	if err != nil {
+		return err
+	}
+	for i, life := range launched.Calls {
+		b.samples.Add("launch", figure.Without, milliseconds(length(life)))
+		b.samples.Add("launch.up", figure.Without, milliseconds(length(launched.Ups[i])))
+	}
+	return nil
+}
+
+// net is a time without what the emulator took of it, but with the launch of
+// the programs in it.
+type net struct {
+	figure, shim string
+	took         time.Duration
+}
+
+// launched keeps a time until it is known what launching programs takes.
+func (b *bench) launched(figure, shim string, took time.Duration) {
+	b.nets = append(b.nets, net{figure, shim, took})
+}
+
+// takeAwayLaunches notes the times that were kept without what launching a Go
+// program that does nothing takes: start is a program that runs to its end and
+// one that comes up, delete a program that runs to its end.
+func (b *bench) takeAwayLaunches() {
+	floor := func(id string) float64 { return figure.Summarize(b.samples[id][figure.Without]).Median }
+	less := map[string]float64{"start.own": floor("launch") + floor("launch.up"), "delete.own": floor("launch")}
+	for _, n := range b.nets {
+		b.samples.Add(n.figure, n.shim, max(0, milliseconds(n.took)-less[n.figure]))
+	}
+	b.nets = nil
+}
+
+// idleFloor measures the memory of a Go program that waits.
+func (b *bench) idleFloor(ctx context.Context) (err error) {
+	b.count++
+	id := fmt.Sprintf("bench-%d-idle", b.count)
+	in, stdin := io.Pipe()
+	up, stdout := io.Pipe()
+	p, err := b.lab.StartProcess(ctx, lab.Command{Args: []string{idleExe, "-id", id}, Stdin: in, Stdout: stdout})
+	if err != nil {
+		return err
+	}
+	go func() { <-p.Done(); stdout.Close() }()
+	defer func() {
+		go func() { _, _ = io.Copy(io.Discard, up) }()
+		_, ended := p.Wait()
+		err = errors.Join(err, ended)
+	}()
+	defer stdin.Close()
+	if _, err := up.Read(make([]byte, 16)); err != nil {
+		return fmt.Errorf("%s said nothing: %w", idleExe, err)
+	}
+	pid, err := findProcess(base(idleExe), id)
+	if err != nil {
+		return err
+	}
+	all, err := privateMemory(pid)
+	if err != nil {
+		return err
+	}
+	own, err := ownMemory(pid)
+	if err != nil {
+		return err
+	}
+	b.samples.Add("memory.container", figure.Without, megabytes(all))
+	b.samples.Add("memory.own", figure.Without, megabytes(own))
+	return nil
+}
+
+func (b *bench) directFloor(ctx context.Context) error {
+	b.count++
+	id := fmt.Sprintf("bench-%d", b.count)
+	_, rootfs, err := b.prepare(ctx, id, container{})
+	if err != nil {
+		return err
+	}
+	program, err := imageFile(rootfs, `Windows\System32\probe.exe`)
+	if err != nil {
+		return err
+	}
+	direct, err := b.driver.Do(driver.Request{
+		Op: driver.Direct, ID: id, Args: []string{program, "spew", strconv.FormatInt(b.size.spew, 10)},
+	})
+	if err != nil {
+		return err
+	}
+	return b.throughput("stdout", figure.Without, direct)
+}
+
+// throughput notes how fast an output came.
+func (b *bench) throughput(figure, shim string, r *driver.Reply) error {
+	if r.Bytes != b.size.spew {
+		return fmt.Errorf("%d bytes were written, %d have arrived", b.size.spew, r.Bytes)
+	}
+	span, err := r.Span(driver.FirstByte, driver.LastByte)
+	if err == nil {
+		b.samples.Add(figure, shim, megabytes(float64(r.Bytes))/length(span).Seconds())
+	}
+	return err
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/isolrun/isol/test/bench/driver"
+	"github.com/isolrun/isol/test/bench/figure"
+)
+
+// vmRound measures a shim once with a container in a utility VM of its own.
+func (b *bench) vmRound(ctx context.Context, s shim) error {
+	if err := b.lab.HoldGuests(ctx, 1); err != nil {
+		return err
+	}
+	t, err := b.newTask(ctx, s, container{args: []string{"probe", "sleep"}, isolated: true})
+	if err != nil {
+		return fmt.Errorf("%s with a VM: %w", s.name, err)
+	}
+	err = steps(
+		func() error { return t.create("vm.boot") },
+		t.bootPhases,
+		func() error { return t.memory("vm.memory") },
+		func() error { return t.execs("vm.exec") },
+		func() error { return t.spew("vm.stdout") },
+		t.own,
+		func() error { return t.finish(true) },
+		t.shutdown,
+		func() error { return b.lab.WaitGuests(ctx) },
+	)
+	if err != nil {
+		return fmt.Errorf("%s with a VM: %w", s.name, err)
+	}
+	return nil
+}
+
+// bootPhases takes the phases of the boot from isol's log.
+func (t *task) bootPhases() error {
+	if t.shim.legacy {
+		return nil // runhcs says nothing of the kind
+	}
+	r, err := t.do(driver.Request{Op: driver.Log})
+	if err != nil {
+		return err
+	}
+	phases, err := readPhases(r.Log)
+	if err != nil {
+		return err
+	}
+	for _, p := range phases {
+		id := "vm.phase." + p.name
+		if !slices.Contains(t.phases, p.name) {
+			t.bench.phases = append(t.bench.phases, p.name)
+		}
+		t.samples.Add(id, t.shim.name, milliseconds(p.took))
+	}
+	return nil
+}
+
+type phase struct {
+	name string
+	took time.Duration
+}
+
+// bootedMessage is what isol logs when a VM is up, with a duration per phase.
+const bootedMessage = `msg="utility VM booted"`
+
+// readPhases reads the durations in the line of a log about a VM's boot, in
+// their order.
+func readPhases(log string) ([]phase, error) {
+	for line := range strings.Lines(log) {
+		if !strings.Contains(line, bootedMessage) {
+			continue
+		}
+		var phases []phase
+		for _, field := range strings.Fields(line) {
+			name, value, ok := strings.Cut(field, "=")
+			if !ok {
+				continue
+			}
+			if took, err := time.ParseDuration(value); err == nil {
+				phases = append(phases, phase{name, took})
+			}
+		}
+		if len(phases) == 0 {
+			return nil, fmt.Errorf("no phase has a duration in %q", strings.TrimSpace(line))
+		}
+		return phases, nil
+	}
+	return nil, errors.New("isol's log has no line with " + bootedMessage)
+}
+
+// phaseFigures are the figures of the phases that were seen.
+func (b *bench) phaseFigures() []figure.Figure {
+	var all []figure.Figure
+	for _, name := range b.phases {
+		all = append(all, figure.Figure{
+			ID: "vm.phase." + name, Name: "VM: phase " + name, Unit: "ms", Digits: 1, Alone: true,
+			Meaning: "as isol logs it for each boot, guest and emulator included",
+		})
+	}
+	return all
+}
