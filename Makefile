@@ -16,7 +16,7 @@ help: ## Show this list
 .PHONY: build
 build: ## Build the shim and isolctl for windows/amd64 and windows/arm64 into bin/
 	@for arch in $(WINDOWS); do \
-	  for cmd in containerd-shim-isol-v1 isolctl; do \
+	  for cmd in containerd-shim-isol-v1 isol-guest isolctl; do \
 	    echo "build windows/$$arch $$cmd"; \
 	    GOOS=windows GOARCH=$$arch CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/windows-$$arch/$$cmd.exe ./cmd/$$cmd || exit 1; \
 	  done; \

@@ -30,6 +30,7 @@ func main() {
 			Sockets:    gcs.NewListener,
 			TimeZone:   uvm.HostTimeZone,
 			NameToGUID: layers.Windows().NameToGUID,
+			Tool:       uvm.FindTool(),
 		},
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 
 	"github.com/isolrun/isol/internal/fault"
@@ -73,6 +74,10 @@ func (d *decision) resources() error {
 			fmt.Sprintf("the container may use %d MB and its utility VM has %d MB", c.MemoryMB, vm.MemoryMB))
 	}
 	c.Storage = StorageQoS{IOPS: r.IOPS.V, Bandwidth: r.Bandwidth.V}
+	if r.ScratchMin.Set() && d.plan.InVM() {
+		return d.refuse(fault.Unimplemented, "have the disk made larger with the snapshot's label containerd.io/snapshot/windows/rootfs.sizebytes, or use process isolation",
+			"%s: the guest of a utility VM does not grow the file system on a larger disk", r.ScratchMin.Source)
+	}
 	c.ScratchMin = r.ScratchMin.V
 	if d.plan.Role == RoleSandbox && d.plan.Mode == ModeHyperV {
 		return nil // no process of the sandbox runs in the VM: its limits sized the VM
@@ -154,6 +159,7 @@ var (
 )
 
 func (d *decision) devices() error {
+	seen := make(map[string]int, len(d.req.Devices))
 	for i, dev := range d.req.Devices {
 		where := fmt.Sprintf("spec.windows.devices[%d]", i)
 		if d.plan.Mode == ModeHostProcess {
@@ -170,14 +176,26 @@ func (d *decision) devices() error {
 		if dev.ID == "" {
 			return d.invalid("name the device", "%s has no id", where)
 		}
+		kind := strings.ToLower(dev.IDType)
+		if strings.Contains(kind, "class") && !isGUID(dev.ID) {
+			return d.invalid("the class of GPUs is 5B45201D-F2F2-4F3B-85BB-30FF1F953599", "%s: the id %q of a device class is not a GUID", where, dev.ID)
+		}
+		if first, twice := seen[kind+strings.ToLower(dev.ID)]; twice {
+			return d.invalid("remove one of the two", "%s is the device of spec.windows.devices[%d]", where, first)
+		}
+		seen[kind+strings.ToLower(dev.ID)] = i
 		if d.in.Node.Policy.ForbidDevices {
 			return d.in.Node.Deny(fmt.Sprintf("device %s/%s (%s)", dev.IDType, dev.ID, where), "forbid_devices")
 		}
-		d.plan.Container.Devices = append(d.plan.Container.Devices, Device{IDType: strings.ToLower(dev.IDType), ID: dev.ID})
+		d.plan.Container.Devices = append(d.plan.Container.Devices, Device{IDType: kind, ID: dev.ID})
 		d.cross(Crossing{Kind: CrossDevice, Host: dev.IDType + "/" + dev.ID, Write: true, Source: where})
 	}
 	return nil
 }
+
+var guidPattern = regexp.MustCompile(`^\{?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}?$`)
+
+func isGUID(s string) bool { return guidPattern.MatchString(s) }
 
 func containsFold(list []string, s string) bool {
 	for _, l := range list {
@@ -228,6 +246,10 @@ func (d *decision) credentials() error {
 	if off := d.req.Annotations.Bool(oci.KeyGMSADisable); off.V {
 		return d.refuse(fault.PermissionDenied, "remove one of the two", "%s forbids group managed service accounts and %s gives one", off.Source, where)
 	}
+	if d.plan.Role == RoleSandbox && d.plan.Mode == ModeHyperV {
+		d.reason("no effect", where, "no process of the sandbox runs in the utility VM: each container has its own")
+		return nil
+	}
 	d.plan.Container.CredentialSpec = spec
 	d.cross(Crossing{Kind: CrossCredential, Host: "group managed service account", Source: where})
 	return nil
@@ -242,13 +264,42 @@ func (d *decision) extras() error {
 			return err
 		}
 	}
-	c.DeviceExtensions = a.List(oci.KeyDeviceExtensions).V
+	if err := d.files(); err != nil {
+		return err
+	}
 	c.Registry = registry(a.Registry(oci.KeyTestRegistry).V)
 	dump, err := d.dump()
 	if err != nil {
 		return err
 	}
 	c.Dump = dump
+	return nil
+}
+
+// files are the host's files that annotations name: device extensions, which
+// the shim reads, and folders of drivers, which the guest reads.
+func (d *decision) files() error {
+	a, c := d.req.Annotations, &d.plan.Container
+	extensions, drivers := a.List(oci.KeyDeviceExtensions), a.List(oci.KeyUVMKernelDrivers)
+	for _, list := range []oci.Value[[]string]{extensions, drivers} {
+		for _, path := range list.V {
+			if _, ok := cleanWindows(path); !ok {
+				return d.invalid(`write it with its drive: C:\folder`, "%s: %q is not an absolute path", list.Source, path)
+			}
+			if err := d.hostPathAllowed(string(list.Source), path, false); err != nil {
+				return err
+			}
+		}
+	}
+	if d.plan.Mode != ModeHostProcess {
+		c.DeviceExtensions = extensions.V
+	}
+	if d.plan.Mode == ModeHyperV {
+		c.KernelDrivers = drivers.V
+		for _, folder := range drivers.V {
+			d.cross(Crossing{Kind: CrossHostPath, Host: folder, Inside: "utility VM", Source: string(drivers.Source)})
+		}
+	}
 	return nil
 }
 

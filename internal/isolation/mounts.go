@@ -121,8 +121,11 @@ func (d *decision) guestPipe(m oci.Mount) error {
 	case !isPipe(src) || !isPipe(dst) || len(dst) == len(pipePrefix) || len(src) == len(pipePrefix):
 		return d.badMount(m, `of the utility VM only pipes can be mounted: uvm://\\.\pipe\NAME to \\.\pipe\NAME`, "")
 	}
+	// The guest keeps each pod's pipes below the pod's id, as runhcs has it
+	// (uvm.ParseNamedPipe).
+	inGuest := pipePrefix + strings.TrimSuffix(d.vm().ID, vmSuffix) + `\` + src[len(pipePrefix):]
 	d.plan.Container.Pipes = append(d.plan.Container.Pipes,
-		Pipe{HostPath: src, ContainerName: dst[len(pipePrefix):], Guest: true})
+		Pipe{HostPath: inGuest, ContainerName: dst[len(pipePrefix):], Guest: true})
 	return nil
 }
 

@@ -82,6 +82,7 @@ type Container struct {
 	Pipes            []Pipe          `json:"pipes,omitempty"`
 	Devices          []Device        `json:"devices,omitempty"`
 	DeviceExtensions []string        `json:"deviceExtensions,omitempty"` // JSON files of additional device namespaces
+	KernelDrivers    []string        `json:"kernelDrivers,omitempty"`    // folders of the host whose drivers the guest installs
 	Network          Network         `json:"network,omitzero"`
 	Registry         []RegistryValue `json:"registry,omitempty"`
 	CredentialSpec   string          `json:"credentialSpec,omitempty"` // JSON, empty for none
@@ -192,6 +193,7 @@ type UVM struct {
 	LowMMIOGapMB    uint64                     `json:"lowMMIOGapMB,omitempty"`
 	HighMMIOBaseMB  uint64                     `json:"highMMIOBaseMB,omitempty"`
 	HighMMIOGapMB   uint64                     `json:"highMMIOGapMB,omitempty"`
+	NUMA            *NUMA                      `json:"numa,omitempty"` // nil: the platform's choice
 	CPUGroup        string                     `json:"cpuGroup,omitempty"`
 	Partition       string                     `json:"partition,omitempty"` // resource partition GUID
 	Storage         StorageQoS                 `json:"storage,omitzero"`
@@ -204,8 +206,7 @@ type UVM struct {
 	NoTimeZone      bool                       `json:"noTimeZone,omitempty"`
 	ForwardLogs     bool                       `json:"forwardLogs,omitempty"`
 	BootFilesRoot   string                     `json:"bootFilesRoot,omitempty"`
-	ServiceTable    map[string]json.RawMessage `json:"serviceTable,omitempty"` // hvsocket service GUID to HvSocketServiceConfig JSON
-	KernelDrivers   []string                   `json:"kernelDrivers,omitempty"`
+	ServiceTable    map[string]json.RawMessage `json:"serviceTable,omitempty"`  // hvsocket service GUID to HvSocketServiceConfig JSON
 	Dump            *Dump                      `json:"dump,omitempty"`          // where the guest writes process dumps
 	LogSources      string                     `json:"logSources,omitempty"`    // base64 JSON of ETW providers to forward
 	NoLogDefaults   bool                       `json:"noLogDefaults,omitempty"` // leaves out the default ETW providers

@@ -252,3 +252,77 @@ func TestPolicyPathSpellings(t *testing.T) {
 		}
 	}
 }
+
+// A topology that is given in part, twice, or that does not add up is refused:
+// HCS would say only that the document is wrong, runhcs drops it.
+func TestNUMARefusals(t *testing.T) {
+	const numa, sizes = annVM + "computetopology.numa.", annVM + "computetopology.processor.numa."
+	whole := []string{
+		annVM + "computetopology.memory.allowovercommit", "false", annVM + "computetopology.memory.sizeinmb", "2048", annVM + "computetopology.processor.count", "4",
+		numa + "mapped-physical-nodes", "0,1", numa + "count-of-processors", "2,2", numa + "count-of-memory-blocks", "1024,1024",
+	}
+	for _, tc := range []struct {
+		name   string
+		change []string
+		says   string
+	}{
+		{"whole", nil, ""},
+		{"any physical node", []string{numa + "mapped-physical-nodes", "255,255"}, ""},
+		{"sizes beside nodes", []string{sizes + "max-processors-per-node", "4"}, "two virtual NUMA topologies"},
+		{"overcommitted", []string{annVM + "computetopology.memory.allowovercommit", "true"}, "needs physical memory"},
+		{"one count short", []string{numa + "count-of-processors", "4"}, "2 physical nodes, 1 counts of processors"},
+		{"node beyond the last", []string{numa + "mapped-physical-nodes", "0,64"}, "physical node 64"},
+		{"one node anywhere", []string{numa + "mapped-physical-nodes", "0,255"}, "node 0 on 0"},
+		{"no memory", []string{numa + "count-of-memory-blocks", "2048,0"}, "node 1 has 0 MB"},
+		{"more processors than the VM", []string{numa + "count-of-processors", "2,3"}, "5 processors"},
+		{"less memory than the VM", []string{numa + "count-of-memory-blocks", "1024,512"}, "1536 MB"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			in := inputOf(t, "server2025", hyperv, annotate(whole...), annotate(tc.change...))
+			p, err := Decide(in)
+			if tc.says == "" {
+				if err != nil || len(p.UVM.NUMA.Nodes) != 2 {
+					t.Errorf("%v", err)
+				}
+			} else if !fault.Is(err, fault.InvalidArgument) || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("%v, want InvalidArgument with %q", err, tc.says)
+			}
+		})
+	}
+	for _, half := range []string{"max-processors-per-node", "max-size-per-node"} {
+		in := inputOf(t, "server2025", hyperv, annotate(annVM+"computetopology.memory.allowovercommit", "false", sizes+half, "4"))
+		if _, err := Decide(in); !fault.Is(err, fault.InvalidArgument) || !strings.Contains(err.Error(), sizes+half) {
+			t.Errorf("%s alone: %v", half, err)
+		}
+	}
+	if _, err := Decide(inputOf(t, "server2022", hyperv, annotate(whole...))); !fault.Is(err, fault.FailedPrecondition) || !strings.Contains(err.Error(), "26100") {
+		t.Errorf("on a host of 2022: %v", err)
+	}
+}
+
+// Device ids are checked before a VM boots in vain.
+func TestDeviceRefusals(t *testing.T) {
+	dev := func(idType, id string) func(*specs.Spec) {
+		return func(s *specs.Spec) {
+			s.Windows.Devices = append(s.Windows.Devices, specs.WindowsDevice{IDType: idType, ID: id})
+		}
+	}
+	const gpu = "5B45201D-F2F2-4F3B-85BB-30FF1F953599"
+	for _, tc := range []struct {
+		name string
+		mods []func(*specs.Spec)
+		says string
+	}{
+		{"class that is no GUID", mods(dev("class", "gpu")), `"gpu" of a device class is not a GUID`},
+		{"the same twice", mods(dev("class", gpu), dev("CLASS", strings.ToLower(gpu))), "spec.windows.devices[0]"},
+		{"GPU class in a VM", mods(hyperv, dev("class", gpu)), "use process isolation"},
+		{"unknown id type", mods(dev("usb", "x")), "class, vpci-class-guid, vpci-location-path"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := Decide(inputOf(t, "server2022", tc.mods...))
+			if !fault.Is(err, fault.InvalidArgument) || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("%v, want InvalidArgument with %q", err, tc.says)
+			}
+		})
+	}
+}

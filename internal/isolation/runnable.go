@@ -1,8 +1,6 @@
 package isolation
 
 import (
-	"fmt"
-
 	"github.com/isolrun/isol/internal/fault"
 )
 
@@ -15,9 +13,6 @@ func Runnable(p *Plan) error {
 		return nil
 	}
 	hint := "leave it out, or use another runtime for this container"
-	if p.Mode == ModeHyperV && p.Guest == GuestWindows && p.Container.CredentialSpec == "" {
-		hint = "leave it out, or use process isolation"
-	}
 	return &fault.Error{Kind: fault.Unimplemented, Op: "run", Subject: p.ID, Detail: "this version of isol does not run " + what + " yet", Hint: hint}
 }
 
@@ -29,19 +24,8 @@ func notYet(p *Plan) string {
 		return "Linux containers"
 	case p.Mode == ModeHostProcess || c.HostProcess != nil:
 		return "HostProcess containers"
-	case c.CredentialSpec != "":
-		return "containers with a credential spec (gMSA)"
 	case len(c.Affinity) > 0:
 		return "containers that are pinned to processors (windows.resources.cpu.affinity)"
-	case p.Mode != ModeHyperV:
-		return ""
-	case len(c.Devices) > 0:
-		return "devices in a utility VM"
-	}
-	for _, m := range c.Mounts {
-		if m.Mechanism != MechanismVSMB && m.Mechanism != MechanismSCSI {
-			return fmt.Sprintf("the mount of %s in a utility VM", m.Source)
-		}
 	}
 	return ""
 }

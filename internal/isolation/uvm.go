@@ -19,6 +19,9 @@ const (
 	defaultVMOverheadMB = 256 // of the guest's own, beyond the containers' limits
 )
 
+// vmSuffix makes the id of a pod's utility VM from the pod's.
+const vmSuffix = "@vm"
+
 // vm is the utility VM that the container runs in: its own or its pod's.
 func (d *decision) vm() *UVM {
 	if d.plan.UVM != nil || d.in.Pod == nil {
@@ -36,11 +39,11 @@ func (d *decision) utilityVM() error {
 	if d.plan.SandboxID != "" {
 		id = d.plan.SandboxID
 	}
-	u := &UVM{ID: id + "@vm"}
+	u := &UVM{ID: id + vmSuffix}
 	d.plan.UVM = u
 	d.vmPlacement(u)
 	d.vmImage(u)
-	for _, step := range []func(*UVM) error{d.vmMemory, d.vmProcessors, d.vmGuest, d.vmOpenings} {
+	for _, step := range []func(*UVM) error{d.vmMemory, d.vmProcessors, d.vmNUMA, d.vmGuest, d.vmOpenings} {
 		if err := step(u); err != nil {
 			return err
 		}
@@ -223,7 +226,6 @@ func (d *decision) vmGuest(u *UVM) error {
 	u.NoLogDefaults = defaults.Set() && !defaults.V
 	u.LogSources = a.String(oci.KeyUVMLogSources).V
 	u.Registry = registry(a.Registry(oci.KeyUVMRegistry).V)
-	u.KernelDrivers = a.List(oci.KeyUVMKernelDrivers).V
 	dump, err := d.dump()
 	u.Dump = dump
 	return err
@@ -232,9 +234,6 @@ func (d *decision) vmGuest(u *UVM) error {
 // vmOpenings lists what of the host the VM itself sees.
 func (d *decision) vmOpenings(u *UVM) error {
 	a := d.req.Annotations
-	for _, dir := range u.KernelDrivers {
-		d.cross(Crossing{Kind: CrossHostPath, Host: dir, Inside: "utility VM", Source: "annotation " + string(oci.KeyUVMKernelDrivers)})
-	}
 	for id, v := range a.ServiceTable() {
 		if u.ServiceTable == nil {
 			u.ServiceTable = make(map[string]json.RawMessage)

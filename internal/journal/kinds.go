@@ -19,6 +19,8 @@ const (
 	KindVMScratch     Kind = "vm-scratch"
 	KindVMAccess      Kind = "vm-access"
 	KindUser          Kind = "user"
+
+	KindCredentialGuard Kind = "credential-guard"
 )
 
 // kind is one row of the table: all that this package knows of a kind.
@@ -65,6 +67,12 @@ var kinds = map[Kind]kind{
 	KindVMAccess: {
 		allowed: "an absolute path without .., and the task's own " + vmSuffix,
 		made:    func(id string, r Record) bool { return r.System == id+vmSuffix && isPlainPath(r.Name) },
+	},
+	// Name: id of the container whose credential guard instance it is; it lasts
+	// as long as the compute service does.
+	KindCredentialGuard: {
+		allowed: "the task's id",
+		made:    func(id string, r Record) bool { return r.System == "" && r.Name == id },
 	},
 	// Name: local user of a HostProcess container.
 	KindUser: {

@@ -41,6 +41,10 @@ type Mount struct {
 type Layers struct {
 	Parents []string // read-only layers, topmost first
 	Scratch string   // writable layer
+
+	// ScratchSize is the least size of the scratch disk in bytes; 0: as it is,
+	// 20 GB unless whoever made it said otherwise.
+	ScratchSize uint64
 }
 
 // Layer is one read-only layer as HCS documents name it.
@@ -59,7 +63,8 @@ type Mounted struct {
 // any goroutine. A method whose ctx ends returns ctx's error; what the system
 // still does for it is undone when it is done. Errors carry a fault kind.
 type Store interface {
-	// EnsureScratch makes the scratch disk in l.Scratch if there is none.
+	// EnsureScratch makes the scratch disk in l.Scratch if there is none, and
+	// grows it to l.ScratchSize where it is smaller. It never shrinks one.
 	EnsureScratch(ctx context.Context, l Layers) error
 
 	// Mount mounts l. A failed Mount leaves nothing mounted.
@@ -78,6 +83,8 @@ type Driver interface {
 	HasScratch(folder string) (bool, error)
 	// CreateScratch makes the folder, if need be, and the scratch disk in it.
 	CreateScratch(folder string, parents []string) error
+	// Expand grows a scratch disk that is not attached to at least size bytes.
+	Expand(scratch string, size uint64) error
 	// Activate attaches the scratch disk.
 	Activate(scratch string) error
 	// Prepare turns the filter on that shows the parents below the scratch.

@@ -34,10 +34,13 @@ type store struct {
 func (s *store) EnsureScratch(ctx context.Context, l Layers) error {
 	return s.do(ctx, "create scratch", l.Scratch, func() error {
 		has, err := s.driver.HasScratch(l.Scratch)
-		if err != nil || has {
+		if err == nil && !has {
+			err = s.driver.CreateScratch(l.Scratch, l.Parents)
+		}
+		if err != nil || l.ScratchSize == 0 {
 			return err
 		}
-		return s.driver.CreateScratch(l.Scratch, l.Parents)
+		return s.driver.Expand(l.Scratch, l.ScratchSize)
 	}, nil)
 }
 

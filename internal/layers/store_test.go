@@ -57,6 +57,10 @@ func (m *machine) get() (calls []string, mounted bool) {
 }
 
 func (m *machine) HasScratch(f string) (bool, error) { return m.scratch, m.call("HasScratch", f) }
+func (m *machine) Expand(f string, size uint64) error {
+	return m.call("Expand", fmt.Sprint(f, " ", size))
+}
+
 func (m *machine) CreateScratch(f string, p []string) error {
 	return m.call("CreateScratch", f+" "+strings.Join(p, " "))
 }
@@ -144,7 +148,16 @@ func TestEnsureScratch(t *testing.T) {
 			}
 		})
 	}
-	m := &machine{fail: map[string][]error{"HasScratch": {code(codeAccessDenied)}}}
+	grown := testLayers
+	grown.ScratchSize = 50 << 30
+	m := &machine{scratch: true}
+	if err := NewStore(m).EnsureScratch(t.Context(), grown); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{`HasScratch C:\s\3`, `Expand C:\s\3 53687091200`}, m.calls); d != "" {
+		t.Error(d)
+	}
+	m = &machine{fail: map[string][]error{"HasScratch": {code(codeAccessDenied)}}}
 	if err := NewStore(m).EnsureScratch(t.Context(), testLayers); !fault.Is(err, fault.PermissionDenied) {
 		t.Error(err)
 	}

@@ -18,6 +18,10 @@ func (unassigned) CreateScratch(folder string, _ []string) error {
 	return failed("CreateSandboxLayer", folder)
 }
 
+func (unassigned) Expand(scratch string, _ uint64) error {
+	return failed("ExpandSandboxSize", scratch)
+}
+
 func (unassigned) Activate(scratch string) error            { return failed("ActivateLayer", scratch) }
 func (unassigned) Prepare(scratch string, _ []string) error { return failed("PrepareLayer", scratch) }
 

@@ -43,6 +43,12 @@ func (*vmcompute) CreateScratch(folder string, parents []string) error {
 	})
 }
 
+// Expand implements Driver. The volume grows with the disk when the layer is
+// prepared (as runhcs notes: wclayer.ExpandScratchSize).
+func (*vmcompute) Expand(scratch string, size uint64) error {
+	return on("ExpandSandboxSize", scratch, func(path *uint16) error { return expandSandboxSize(filter(), path, size) })
+}
+
 // Activate implements Driver.
 func (*vmcompute) Activate(scratch string) error {
 	return on("ActivateLayer", scratch, func(path *uint16) error { return activateLayer(filter(), path) })

@@ -43,6 +43,7 @@ var (
 	procActivateLayer      = modvmcompute.NewProc("ActivateLayer")
 	procCreateSandboxLayer = modvmcompute.NewProc("CreateSandboxLayer")
 	procDeactivateLayer    = modvmcompute.NewProc("DeactivateLayer")
+	procExpandSandboxSize  = modvmcompute.NewProc("ExpandSandboxSize")
 	procGetLayerMountPath  = modvmcompute.NewProc("GetLayerMountPath")
 	procNameToGuid         = modvmcompute.NewProc("NameToGuid")
 	procPrepareLayer       = modvmcompute.NewProc("PrepareLayer")
@@ -79,6 +80,18 @@ func deactivateLayer(info *driverInfo, path *uint16) (regerrno error) {
 		return
 	}
 	r0, _, _ := syscall.SyscallN(procDeactivateLayer.Addr(), uintptr(unsafe.Pointer(info)), uintptr(unsafe.Pointer(path)))
+	if r0 != 0 {
+		regerrno = syscall.Errno(r0)
+	}
+	return
+}
+
+func expandSandboxSize(info *driverInfo, path *uint16, size uint64) (regerrno error) {
+	regerrno = procExpandSandboxSize.Find()
+	if regerrno != nil {
+		return
+	}
+	r0, _, _ := syscall.SyscallN(procExpandSandboxSize.Addr(), uintptr(unsafe.Pointer(info)), uintptr(unsafe.Pointer(path)), uintptr(size))
 	if r0 != 0 {
 		regerrno = syscall.Errno(r0)
 	}

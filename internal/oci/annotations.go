@@ -208,17 +208,17 @@ func (r *annotationReader) expand() {
 	}
 }
 
-// checkStatus refuses what isol cannot do yet and tells of what has no effect.
+// checkStatus refuses what isol does not do and tells of what has no effect.
 func (r *annotationReader) checkStatus(key string, g given) {
 	a := row(key)
 	switch a.Status {
-	case StatusLater:
+	case StatusRefused:
 		if a.isDefault(g) {
 			return
 		}
 		r.errs = append(r.errs, &fault.Error{
 			Kind: fault.Unimplemented, Op: "read", Subject: string(g.source),
-			Detail: fmt.Sprintf("%q: isol does not do this yet: %s", shorten(g.text), a.Why),
+			Detail: fmt.Sprintf("%q: isol does not do this: %s", shorten(g.text), a.Why),
 			Hint:   "remove it, or run this container with a runtime that does",
 		})
 	case StatusIgnored:

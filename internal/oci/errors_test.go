@@ -39,8 +39,8 @@ func TestErrors(t *testing.T) {
 				`read annotation io.microsoft.container.storage.qos.iopsmaximum: "many" is not a whole number from 1 to 9223372036854775807 (operations/s), or 0 for not said`},
 		{"unknown isolation", windows(annotated(string(KeyIsolation), "hyper-v")), bad,
 			`read annotation io.isol.isolation: "hyper-v" is none of process, hyperv, auto`},
-		{"not yet", windows(annotated("io.microsoft.virtualmachine.lcow.privileged", "true")), fault.Unimplemented,
-			`read annotation io.microsoft.virtualmachine.lcow.privileged: "true": isol does not do this yet: Linux guests (remove it, or run this container with a runtime that does)`},
+		{"refused", windows(annotated("io.microsoft.virtualmachine.lcow.privileged", "true")), fault.Unimplemented,
+			`read annotation io.microsoft.virtualmachine.lcow.privileged: "true": isol does not do this: isol runs Windows guests: a Linux guest has a kernel, an agent and disks of its own that isol does not bring; use a handler of runhcs for Linux containers (remove it, or run this container with a runtime that does)`},
 
 		{"bytes that the spec does not say", windows(memoryLimit(1<<30), annotated(string(KeyUVMMemoryMB), "2147483648")), bad,
 			`read annotation io.microsoft.virtualmachine.computetopology.memory.sizeinmb: "2147483648" is not a whole number from 1 to 16777215 (MB), or 0 for not said (that many MB do not exist, it looks like bytes: write 2048)`},

@@ -27,13 +27,19 @@ const (
 	KeyUVMHighMMIOGapMB   UintKey = "io.microsoft.virtualmachine.computetopology.memory.highmmiogapinmb"
 
 	// The utility VM: processors and storage.
-	KeyUVMProcessorCount  UintKey   = "io.microsoft.virtualmachine.computetopology.processor.count"
-	KeyUVMProcessorLimit  UintKey   = "io.microsoft.virtualmachine.computetopology.processor.limit"
-	KeyUVMProcessorWeight UintKey   = "io.microsoft.virtualmachine.computetopology.processor.weight"
-	KeyUVMCPUGroup        StringKey = "io.microsoft.virtualmachine.cpugroup.id"
-	KeyUVMPartition       StringKey = "io.microsoft.virtualmachine.resource-partition-id"
-	KeyUVMBandwidth       UintKey   = "io.microsoft.virtualmachine.storageqos.bandwidthmaximum"
-	KeyUVMIOPS            UintKey   = "io.microsoft.virtualmachine.storageqos.iopsmaximum"
+	KeyUVMProcessorCount      UintKey     = "io.microsoft.virtualmachine.computetopology.processor.count"
+	KeyUVMProcessorLimit      UintKey     = "io.microsoft.virtualmachine.computetopology.processor.limit"
+	KeyUVMProcessorWeight     UintKey     = "io.microsoft.virtualmachine.computetopology.processor.weight"
+	KeyUVMCPUGroup            StringKey   = "io.microsoft.virtualmachine.cpugroup.id"
+	KeyUVMPartition           StringKey   = "io.microsoft.virtualmachine.resource-partition-id"
+	KeyUVMNodeProcessors      UintKey     = "io.microsoft.virtualmachine.computetopology.processor.numa.max-processors-per-node"
+	KeyUVMNodeMemoryMB        UintKey     = "io.microsoft.virtualmachine.computetopology.processor.numa.max-size-per-node"
+	KeyUVMPreferredNodes      UintListKey = "io.microsoft.virtualmachine.computetopology.numa.preferred-physical-nodes"
+	KeyUVMMappedNodes         UintListKey = "io.microsoft.virtualmachine.computetopology.numa.mapped-physical-nodes"
+	KeyUVMNodeProcessorCounts UintListKey = "io.microsoft.virtualmachine.computetopology.numa.count-of-processors"
+	KeyUVMNodeMemoryBlocks    UintListKey = "io.microsoft.virtualmachine.computetopology.numa.count-of-memory-blocks"
+	KeyUVMBandwidth           UintKey     = "io.microsoft.virtualmachine.storageqos.bandwidthmaximum"
+	KeyUVMIOPS                UintKey     = "io.microsoft.virtualmachine.storageqos.iopsmaximum"
 
 	// The utility VM: the rest.
 	KeyUVMNoWritableShares  BoolKey     = "io.microsoft.virtualmachine.fileshares.disablewritable"

@@ -15,7 +15,7 @@ All annotations that isol knows, from one table in ` + "`internal/oci`" + `. The
 
 - A value of the wrong type or out of range, a key that is unknown under one of the prefixes below, and annotations
   that contradict each other are errors that name key, value, what is allowed and the nearest known key. The container is not created.
-- **not yet** means that isol cannot honour the annotation so far: setting it to anything but its default is an error that says so.
+- **refused** means that isol does not do it, for the reason given: setting it to anything but its default is an error that says so.
 - **ignored** means that it is accepted, checked and has no effect, for the reason given; a note in the log and in ` + "`isolctl explain`" + ` says so.
 - An annotation that has no effect in the container's mode is noted too.
 - Annotations under other prefixes are not isol's and pass untouched.
@@ -66,7 +66,29 @@ func Markdown() []byte {
 			writeRow(&b, &g.Rows[i])
 		}
 	}
+	writeFields(&b)
 	return b.Bytes()
+}
+
+const fieldsHead = `
+## Fields of the OCI spec
+
+What a Windows container may say in its [config.json](https://github.com/opencontainers/runtime-spec/blob/main/config-windows.md), and what
+Windows containers cannot have. The words mean what they mean above; what is **refused** is refused at create, by name.
+
+| field | what it says | modes | feeds | status |
+|---|---|---|---|---|
+`
+
+func writeFields(b *bytes.Buffer) {
+	b.WriteString(fieldsHead)
+	for _, f := range fields {
+		status := "**" + f.Status.String() + "**"
+		if f.Why != "" {
+			status += ": " + f.Why
+		}
+		writeCells(b, "`"+f.Path+"`", f.Doc, f.Modes.String(), f.Feeds, status)
+	}
 }
 
 func writeRow(b *bytes.Buffer, a *Annotation) {
@@ -85,7 +107,10 @@ func writeRow(b *bytes.Buffer, a *Annotation) {
 	if a.Since != 0 {
 		modes += fmt.Sprintf("; build %d on", a.Since)
 	}
-	cells := []string{"`" + key + "`<br>" + a.Doc, a.valueWords(), a.Default, modes, a.Feeds, status}
+	writeCells(b, "`"+key+"`<br>"+a.Doc, a.valueWords(), a.Default, modes, a.Feeds, status)
+}
+
+func writeCells(b *bytes.Buffer, cells ...string) {
 	for i, c := range cells {
 		cells[i] = strings.ReplaceAll(c, "|", `\|`)
 	}

@@ -16,7 +16,7 @@ import (
 // spec's own); nil for none. Parse changes neither of them.
 //
 // Errors are fault.InvalidArgument, or fault.Unimplemented for what isol
-// cannot do yet; all wrong annotations are in one error.
+// does not do; all wrong annotations are in one error.
 func Parse(spec *specs.Spec, defaults map[string]string) (*Request, error) {
 	if spec == nil || spec.Windows == nil && spec.Linux == nil {
 		return nil, invalid("windows", "the spec has neither a windows nor a linux section",

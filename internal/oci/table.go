@@ -90,15 +90,16 @@ type Status uint8
 const (
 	// StatusHonoured: it does what its row says.
 	StatusHonoured Status = iota
-	// StatusLater: isol cannot do it yet. A value other than the default is
-	// fault.Unimplemented; the default asks for nothing and passes.
-	StatusLater
+	// StatusRefused: isol does not do it, for the reason in Why. A value other
+	// than the default is fault.Unimplemented; the default asks for nothing and
+	// passes.
+	StatusRefused
 	// StatusIgnored: it is checked, has no effect by design for the reason in
 	// Why, and leaves a note.
 	StatusIgnored
 )
 
-var statusNames = [...]string{StatusHonoured: "honoured", StatusLater: "not yet", StatusIgnored: "ignored"}
+var statusNames = [...]string{StatusHonoured: "honoured", StatusRefused: "refused", StatusIgnored: "ignored"}
 
 // String returns the word that the documentation uses.
 func (s Status) String() string { return statusNames[s] }
@@ -139,7 +140,7 @@ type Annotation struct {
 	Feeds   string   // the document field or the behaviour
 	Aliases []string // other keys that mean the same: hcsshim's nine deprecated names are Go names of equal keys
 	Status  Status
-	Why     string // of StatusLater and StatusIgnored
+	Why     string // of StatusRefused and StatusIgnored
 	Origin  Origin
 	Doc     string // what it does, one sentence
 }
@@ -161,10 +162,10 @@ var groups = []Group{
 	{"Utility VM: processors and NUMA", uvmProcessorRows},
 	{"Utility VM: storage, files, devices", uvmDeviceRows},
 	{"Utility VM: Windows guest", uvmWindowsRows},
-	{"Utility VM: Linux guest", later(uvmLinuxRows, whyLCOW, ModeHyperVLinux, ScopePod)},
-	{"Linux containers", later(linuxContainerRows, whyLCOW, ModeHyperVLinux, ScopeContainer)},
-	{"Confidential pods, Windows", later(confidentialWindowsRows, whyConf, ModeHyperVWindows, ScopePod)},
-	{"Confidential pods, Linux", later(confidentialLinuxRows, whyConf, ModeHyperVLinux, ScopePod)},
+	{"Utility VM: Linux guest", refused(uvmLinuxRows, whyLCOW, ModeHyperVLinux, ScopePod)},
+	{"Linux containers", refused(linuxContainerRows, whyLCOW, ModeHyperVLinux, ScopeContainer)},
+	{"Confidential pods, Windows", refused(confidentialWindowsRows, whyConf, ModeHyperVWindows, ScopePod)},
+	{"Confidential pods, Linux", refused(confidentialLinuxRows, whyConf, ModeHyperVLinux, ScopePod)},
 	{"Network and migration", otherRows},
 }
 

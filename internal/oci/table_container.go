@@ -43,7 +43,7 @@ var podRows = []Annotation{
 	},
 	{
 		Key: "io.microsoft.cri.skip-pod-networking", Type: TypeBool, Default: "false", Modes: ModeHyperVLinux, Scope: ScopePod,
-		Feeds: "guest network set-up", Status: StatusLater, Why: "read by the Linux guest agent", Origin: OriginHcsshim,
+		Feeds: "guest network set-up", Status: StatusRefused, Why: whyLCOW, Origin: OriginHcsshim,
 		Doc: "The guest does not set up the pod's network namespace.",
 	},
 	{
@@ -53,7 +53,7 @@ var podRows = []Annotation{
 	},
 	{
 		Key: "io.microsoft.cri.virtual-pod-id", Type: TypeString, Modes: ModeHyperVLinux, Scope: ScopePod,
-		Feeds: "grouping into pods", Status: StatusLater, Why: "several pods per utility VM", Origin: OriginHcsshim,
+		Feeds: "grouping into pods", Status: StatusRefused, Why: "isol gives each pod a utility VM of its own", Origin: OriginHcsshim,
 		Doc: "The pod inside a utility VM that a container belongs to.",
 	},
 }
@@ -119,7 +119,7 @@ var containerRows = []Annotation{
 	},
 	{
 		Key: string(KeyDeviceExtensions), Type: TypeCSV, Modes: ModeProcess | ModeHyperVWindows, Since: 20348,
-		Feeds: "Container.AdditionalDeviceNamespace", Status: StatusLater, Why: "device extensions", Origin: OriginHcsshim,
+		Feeds: "Container.AdditionalDeviceNamespace", Origin: OriginHcsshim,
 		Doc: "Paths of device extension files (JSON).",
 	},
 }

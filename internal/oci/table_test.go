@@ -111,7 +111,7 @@ func TestTableIsSound(t *testing.T) {
 				"no sentence":                         !strings.HasSuffix(a.Doc, "."),
 				"feeds nothing that is named":         a.Feeds == "",
 				"in no mode":                          a.Modes == 0,
-				"not yet or ignored without a reason": (a.Status != StatusHonoured) != (a.Why != ""),
+				"refused or ignored without a reason": (a.Status != StatusHonoured) != (a.Why != ""),
 				"number without a most":               (a.Type == TypeUint || a.Type == TypeUintCSV) != (a.Max != 0),
 				"least above most":                    a.Min > a.Max && a.Max != 0,
 				"one of nothing":                      a.Type == TypeEnum && len(a.Allowed) < 2,
@@ -318,14 +318,14 @@ func TestEveryAnnotation(t *testing.T) {
 }
 
 // checkGood: a value that the row takes is there afterwards, or refused because
-// isol cannot do it yet and it is not the default.
+// isol does not do it and it is not the default.
 func checkGood(t *testing.T, a *Annotation, key, v string) {
 	t.Helper()
 	var r annotationReader
 	err := readAnnotations(&r, map[string]string{key: v}, nil)
-	if a.Status == StatusLater {
+	if a.Status == StatusRefused {
 		if err == nil && v != a.Default && v != "false" && v != "0" && v != "1" && v != "T" && v != "true" && v != "False" {
-			t.Errorf("%q: taken, though isol cannot do it", v)
+			t.Errorf("%q: taken, though isol does not do it", v)
 		}
 		if err != nil && !fault.Is(err, fault.Unimplemented) {
 			t.Errorf("%q: %v", v, err)

@@ -42,10 +42,12 @@ var uvmMemoryRows = []Annotation{
 	},
 }
 
+// Why a group of annotations is refused.
 const (
-	whyNUMA = "virtual NUMA topologies"
-	whyLCOW = "Linux guests"
-	whyConf = "confidential pods"
+	whyLCOW      = "isol runs Windows guests: a Linux guest has a kernel, an agent and disks of its own that isol does not bring; use a handler of runhcs for Linux containers"
+	whyConf      = "a confidential pod needs a signed guest and hardware that attests it, and isol has been tested on neither"
+	whyProxy     = "isol has the pod's network from containerd's CNI plugins and asks no proxy"
+	whyMigration = "only Linux guests of hcsshim's version 2 shim migrate"
 )
 
 var uvmProcessorRows = []Annotation{
@@ -73,33 +75,33 @@ var uvmProcessorRows = []Annotation{
 		Doc: "Resource partition of the VM. Excludes cpugroup.id.",
 	},
 	{
-		Key: "io.microsoft.virtualmachine.computetopology.processor.numa.max-processors-per-node", Type: TypeUint, Unit: "processors", Max: math.MaxUint32, ZeroOff: true, Default: "0",
-		Modes: ModeUVM, Scope: ScopePod, Since: 26100, Feeds: "ComputeTopology.Numa", Status: StatusLater, Why: whyNUMA, Origin: OriginHcsshim,
+		Key: string(KeyUVMNodeProcessors), Type: TypeUint, Unit: "processors", Max: math.MaxUint32, ZeroOff: true, Default: "0",
+		Modes: ModeUVM, Scope: ScopePod, Since: 26100, Feeds: "ComputeTopology.Numa", Origin: OriginHcsshim,
 		Doc: "Most processors per virtual NUMA node.",
 	},
 	{
-		Key: "io.microsoft.virtualmachine.computetopology.processor.numa.max-size-per-node", Type: TypeUint, Unit: "MB", Max: math.MaxInt64, ZeroOff: true, Default: "0",
-		Modes: ModeUVM, Scope: ScopePod, Since: 26100, Feeds: "ComputeTopology.Numa", Status: StatusLater, Why: whyNUMA, Origin: OriginHcsshim,
+		Key: string(KeyUVMNodeMemoryMB), Type: TypeUint, Unit: "MB", Max: math.MaxInt64, ZeroOff: true, Default: "0",
+		Modes: ModeUVM, Scope: ScopePod, Since: 26100, Feeds: "ComputeTopology.Numa", Origin: OriginHcsshim,
 		Doc: "Most memory per virtual NUMA node.",
 	},
 	{
-		Key: "io.microsoft.virtualmachine.computetopology.numa.preferred-physical-nodes", Type: TypeUintCSV, Max: math.MaxUint32,
-		Modes: ModeUVM, Scope: ScopePod, Since: 26100, Feeds: "ComputeTopology.Numa", Status: StatusLater, Why: whyNUMA, Origin: OriginHcsshim,
+		Key: string(KeyUVMPreferredNodes), Type: TypeUintCSV, Max: math.MaxUint32,
+		Modes: ModeUVM, Scope: ScopePod, Since: 26100, Feeds: "ComputeTopology.Numa", Origin: OriginHcsshim,
 		Doc: "Physical nodes to prefer.",
 	},
 	{
-		Key: "io.microsoft.virtualmachine.computetopology.numa.mapped-physical-nodes", Type: TypeUintCSV, Max: math.MaxUint32,
-		Modes: ModeUVM, Scope: ScopePod, Since: 26100, Feeds: "ComputeTopology.Numa", Status: StatusLater, Why: whyNUMA, Origin: OriginHcsshim,
+		Key: string(KeyUVMMappedNodes), Type: TypeUintCSV, Max: math.MaxUint32,
+		Modes: ModeUVM, Scope: ScopePod, Since: 26100, Feeds: "ComputeTopology.Numa", Origin: OriginHcsshim,
 		Doc: "Physical node of each virtual node.",
 	},
 	{
-		Key: "io.microsoft.virtualmachine.computetopology.numa.count-of-processors", Type: TypeUintCSV, Unit: "processors", Max: math.MaxUint32,
-		Modes: ModeUVM, Scope: ScopePod, Since: 26100, Feeds: "ComputeTopology.Numa", Status: StatusLater, Why: whyNUMA, Origin: OriginHcsshim,
+		Key: string(KeyUVMNodeProcessorCounts), Type: TypeUintCSV, Unit: "processors", Max: math.MaxUint32,
+		Modes: ModeUVM, Scope: ScopePod, Since: 26100, Feeds: "ComputeTopology.Numa", Origin: OriginHcsshim,
 		Doc: "Processors of each virtual node.",
 	},
 	{
-		Key: "io.microsoft.virtualmachine.computetopology.numa.count-of-memory-blocks", Type: TypeUintCSV, Unit: "blocks", Max: math.MaxInt64,
-		Modes: ModeUVM, Scope: ScopePod, Since: 26100, Feeds: "ComputeTopology.Numa", Status: StatusLater, Why: whyNUMA, Origin: OriginHcsshim,
+		Key: string(KeyUVMNodeMemoryBlocks), Type: TypeUintCSV, Unit: "blocks", Max: math.MaxInt64,
+		Modes: ModeUVM, Scope: ScopePod, Since: 26100, Feeds: "ComputeTopology.Numa", Origin: OriginHcsshim,
 		Doc: "Memory blocks of each virtual node.",
 	},
 }
@@ -131,7 +133,7 @@ var uvmDeviceRows = []Annotation{
 	},
 	{
 		Key: string(KeyUVMKernelDrivers), Type: TypeCSV, Modes: ModeUVM, Scope: ScopeContainer,
-		Feeds: "drivers installed in the guest", Status: StatusLater, Why: "kernel drivers in the guest", Origin: OriginHcsshim,
+		Feeds: "drivers installed in the guest", Origin: OriginHcsshim,
 		Doc: "Folders of the host with drivers to install in the guest.",
 	},
 	{
@@ -146,12 +148,12 @@ var uvmDeviceRows = []Annotation{
 	},
 	{
 		Key: "io.microsoft.virtualmachine.no_security_hardware", Type: TypeBool, Default: "false", Modes: ModeUVM, Scope: ScopePod,
-		Feeds: "confidential pods without the hardware", Status: StatusLater, Why: whyConf, Origin: OriginHcsshim,
+		Feeds: "confidential pods without the hardware", Status: StatusRefused, Why: whyConf, Origin: OriginHcsshim,
 		Doc: "Tests confidential pods on a host without the hardware.",
 	},
 	{
 		Key: "io.microsoft.virtualmachine.uvm-hash-envelope-reference-info-file", Type: TypeString, Modes: ModeUVM, Scope: ScopePod,
-		Feeds: "security policy of the guest", Status: StatusLater, Why: whyConf, Origin: OriginHcsshim,
+		Feeds: "security policy of the guest", Status: StatusRefused, Why: whyConf, Origin: OriginHcsshim,
 		Doc: "File with the signed reference of the VM's hash envelope.",
 	},
 }
@@ -179,17 +181,17 @@ var uvmWindowsRows = []Annotation{
 	},
 	{
 		Key: string(KeyUVMForwardLogs), Type: TypeBool, Default: "false", Modes: ModeHyperVWindows, Scope: ScopePod,
-		Feeds: "log forwarding service of the guest", Status: StatusLater, Why: "forwarding of the guest's logs", Origin: OriginHcsshim,
+		Feeds: "log forwarding service of the guest", Status: StatusRefused, Why: "forwarding of the guest's logs", Origin: OriginHcsshim,
 		Doc: "Forwards the guest's logs to the shim's.",
 	},
 	{
 		Key: string(KeyUVMLogDefaults), Type: TypeBool, Default: "true", Modes: ModeHyperVWindows, Scope: ScopePod,
-		Feeds: "log forwarding service of the guest", Status: StatusLater, Why: "choice of log providers", Origin: OriginHcsshim,
+		Feeds: "log forwarding service of the guest", Status: StatusRefused, Why: "choice of log providers", Origin: OriginHcsshim,
 		Doc: "Forwards the default event providers.",
 	},
 	{
 		Key: string(KeyUVMLogSources), Type: TypeBase64, Modes: ModeHyperVWindows, Scope: ScopePod,
-		Feeds: "log forwarding service of the guest", Status: StatusLater, Why: "choice of log providers", Origin: OriginHcsshim,
+		Feeds: "log forwarding service of the guest", Status: StatusRefused, Why: "choice of log providers", Origin: OriginHcsshim,
 		Doc: "Event providers to forward: base64 of JSON.",
 	},
 }

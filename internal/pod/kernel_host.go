@@ -7,14 +7,16 @@ import (
 
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/hcs"
+	"github.com/isolrun/isol/internal/hcs/doc"
 	"github.com/isolrun/isol/internal/hcs/schema"
 	"github.com/isolrun/isol/internal/journal"
 	"github.com/isolrun/isol/internal/layers"
 )
 
 // hostKernel runs containers on the host's kernel: process isolation. Its
-// calls come in the reference's order: network, scratch, layers, document, system,
-// affinity; released in the order system ended, layers, network, handle.
+// calls come in the reference's order: network, scratch, layers, credentials,
+// document, system, affinity; released in the order system ended, credentials,
+// layers, network, handle.
 type hostKernel struct {
 	cfg *Config
 	log *slog.Logger
@@ -41,11 +43,18 @@ func (k *hostKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *c
 	if err != nil {
 		return nil, err
 	}
-	doc, err := containerDocument(k.cfg.Owner, net.id, req.Plan, mounted)
+	facts := doc.Facts{Owner: k.cfg.Owner, Namespace: net.id, Root: mounted.Path, Layers: documentLayers(mounted)}
+	if facts.CredentialGuard, err = guardCredentials(k.cfg, s, req, c, nil); err != nil {
+		return nil, err
+	}
+	if facts.Extensions, err = deviceExtensions(req.Plan.Container.DeviceExtensions); err != nil {
+		return nil, fault.Wrap(err, s.what, req.ID)
+	}
+	document, err := doc.Container(req.Plan, facts)
 	if err != nil {
 		return nil, fault.Wrap(err, s.what+" "+req.ID, "document")
 	}
-	if err := k.createSystem(s, req.ID, doc, c); err != nil {
+	if err := k.createSystem(s, req.ID, document, c); err != nil {
 		return nil, err
 	}
 	if masks := req.Plan.Container.Affinity; len(masks) > 0 {
@@ -85,13 +94,13 @@ func (k *hostKernel) mount(s *steps, req *CreateTask, c *container) (layers.Moun
 
 // createSystem creates the compute system and puts its handle below the
 // layers, so that it is closed after they are unmounted, as the reference does.
-func (k *hostKernel) createSystem(s *steps, id string, doc *schema.ComputeSystem, c *container) error {
+func (k *hostKernel) createSystem(s *steps, id string, document *schema.ComputeSystem, c *container) error {
 	return s.do("create", k.cfg.Deadlines.Create, func(ctx context.Context) error {
 		entry, err := c.journal.Acquire(journal.Record{Kind: journal.KindComputeSystem, Name: id})
 		if err != nil {
 			return err
 		}
-		sys, err := k.cfg.Host.Create(ctx, id, doc)
+		sys, err := k.cfg.Host.Create(ctx, id, document)
 		if err != nil {
 			c.notCreated(entry, err)
 			return err

@@ -3,6 +3,7 @@ package pod
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/isolrun/isol/internal/fault"
@@ -51,6 +52,10 @@ func (k *vmKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *con
 	if err := k.connect(s, c, vm, net); err != nil {
 		return nil, err
 	}
+	devices, err := k.hardware(s, req, c, vm)
+	if err != nil {
+		return nil, err
+	}
 	if req.Plan.Role == isolation.RoleSandbox {
 		c.vm, c.compute = vm, newVMSandbox(req.ID, vm)
 		return c, nil
@@ -58,7 +63,7 @@ func (k *vmKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *con
 	if k.vm == nil {
 		c.vm = vm
 	}
-	return c, k.createIn(s, req, c, vm, net)
+	return c, k.createIn(s, req, c, vm, doc.Facts{Owner: k.cfg.Owner, Namespace: net.id, Devices: devices})
 }
 
 // boot boots the task's own VM.
@@ -78,8 +83,7 @@ func (k *vmKernel) boot(s *steps, req *CreateTask, c *container) (vm VM, err err
 }
 
 // createIn makes the container in the VM.
-func (k *vmKernel) createIn(s *steps, req *CreateTask, c *container, vm VM, net joined) error {
-	facts := doc.Facts{Owner: k.cfg.Owner, Namespace: net.id}
+func (k *vmKernel) createIn(s *steps, req *CreateTask, c *container, vm VM, facts doc.Facts) error {
 	err := s.do("scratch", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
 		return k.cfg.Layers.EnsureScratch(ctx, req.Layers)
 	})
@@ -108,6 +112,12 @@ func (k *vmKernel) createIn(s *steps, req *CreateTask, c *container, vm VM, net 
 	})
 	if err != nil {
 		return err
+	}
+	if facts.CredentialGuard, err = guardCredentials(k.cfg, s, req, c, vm); err != nil {
+		return err
+	}
+	if facts.Extensions, err = deviceExtensions(plan.Container.DeviceExtensions); err != nil {
+		return fault.Wrap(err, s.what, req.ID)
 	}
 	hosted, err := doc.Hosted(&plan, facts)
 	if err != nil {
@@ -145,24 +155,66 @@ func (k *vmKernel) mounts(ctx context.Context, plan *isolation.Plan, c *containe
 		case isolation.MechanismVSMB:
 			path, release, err = vm.Share(ctx, m.Source, m.ReadOnly)
 		case isolation.MechanismSCSI:
-			path, release, err = vm.Attach(ctx, schema.Attachment{Type: attachment(m.Type), Path: m.Source, ReadOnly: m.ReadOnly})
+			path, release, err = vm.Attach(ctx, attachment(m))
+		case isolation.MechanismSandbox:
+			path, err = vm.SandboxDirectory(ctx, m.Source)
 		default:
 			err = fault.New(fault.Unimplemented, "this isol does not carry a mount of type %q from %s into a utility VM yet", m.Type, m.Source)
 		}
 		if err != nil {
 			return nil, fault.Wrap(err, "mount", m.Destination)
 		}
-		c.hold("mount "+m.Source, nil, k.cfg.Deadlines.Modify, release)
+		if release != nil {
+			c.hold("mount "+m.Source, nil, k.cfg.Deadlines.Modify, release)
+		}
 		paths = append(paths, path)
 	}
 	return paths, nil
 }
 
-func attachment(mountType string) schema.AttachmentType {
-	if mountType == "physical-disk" {
-		return schema.AttachmentPassThru
+// attachment is the disk of a mount. An extensible virtual disk names its
+// storage provider in the source: evd://TYPE/PATH.
+func attachment(m *isolation.Mount) schema.Attachment {
+	a := schema.Attachment{Type: schema.AttachmentVirtualDisk, Path: m.Source, ReadOnly: m.ReadOnly}
+	switch strings.ToLower(m.Type) {
+	case "physical-disk":
+		a.Type = schema.AttachmentPassThru
+	case "extensible-virtual-disk":
+		a.Type = schema.AttachmentExtensible
+		a.ExtensibleVirtualDiskType, a.Path, _ = strings.Cut(strings.TrimPrefix(m.Source, "evd://"), "/")
 	}
-	return schema.AttachmentVirtualDisk
+	return a
+}
+
+// hardware gives the VM the plan's devices and drivers, the devices first: a
+// driver is installed for what is there (as runhcs does). It returns the
+// devices as the guest knows them.
+func (k *vmKernel) hardware(s *steps, req *CreateTask, c *container, vm VM) (devices []schema.ContainerDevice, err error) {
+	p := &req.Plan.Container
+	if len(p.Devices)+len(p.KernelDrivers) == 0 {
+		return nil, nil
+	}
+	err = s.do("devices", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
+		for _, d := range p.Devices {
+			locations, release, err := vm.Assign(ctx, d.ID)
+			if err != nil {
+				return err
+			}
+			c.hold("device "+d.ID, nil, k.cfg.Deadlines.Modify, release)
+			for _, l := range locations {
+				devices = append(devices, schema.ContainerDevice{Type: schema.DeviceTypeInstance, LocationPath: l})
+			}
+		}
+		for _, folder := range p.KernelDrivers {
+			release, err := vm.InstallDrivers(ctx, folder)
+			if err != nil {
+				return err
+			}
+			c.hold("drivers of "+folder, nil, k.cfg.Deadlines.Modify, release)
+		}
+		return nil
+	})
+	return devices, err
 }
 
 // pipes shares the plan's pipes and returns them as the guest finds them.

@@ -36,9 +36,22 @@ type VM interface {
 	Attach(ctx context.Context, disk schema.Attachment) (string, func(context.Context) error, error)
 	SharePipe(ctx context.Context, hostPath string) (string, func(context.Context) error, error)
 
+	// SandboxDirectory makes a directory that the containers of the VM share
+	// and returns where the guest finds it. It goes with the VM.
+	SandboxDirectory(ctx context.Context, name string) (string, error)
+
+	// Assign gives the VM a device of the host and returns the location paths
+	// by which the guest knows it. InstallDrivers installs the drivers in a
+	// folder of the host.
+	Assign(ctx context.Context, device string) ([]string, func(context.Context) error, error)
+	InstallDrivers(ctx context.Context, folder string) (func(context.Context) error, error)
+
 	// Connect gives the VM the adapters of a network namespace of the host. A
 	// failed Connect leaves nothing in the VM.
 	Connect(ctx context.Context, namespaceID string) (func(context.Context) error, error)
+
+	// AddSocketService lets the guest reach an hvsocket service of the host.
+	AddSocketService(ctx context.Context, service string, config schema.HvSocketServiceConfig) (func(context.Context) error, error)
 
 	// Create makes a container in the VM.
 	Create(ctx context.Context, id string, document *schema.ComputeSystem) (hcs.Compute, error)
@@ -48,6 +61,9 @@ type VM interface {
 	Properties(ctx context.Context, query schema.PropertyQuery) (*schema.Properties, error)
 	SetMemory(ctx context.Context, megabytes uint64) error
 	SetProcessorLimits(ctx context.Context, limits schema.ProcessorLimits) error
+
+	// SetCPUGroup moves the VM to another CPU group of the host.
+	SetCPUGroup(ctx context.Context, id string) error
 
 	// Done is closed when the VM has ended, Exit then says why: nil if Close
 	// ended it.

@@ -33,6 +33,9 @@ type vmLab struct {
 	*lab
 	machines *guest.Machines
 	root     string // folder of the layers
+	tool     string // path of the program for guests
+	made     []string
+	cfg      Config // of the pod
 }
 
 // bootVMs implements VMs with internal/uvm.
@@ -40,6 +43,7 @@ type bootVMs struct {
 	host     hcs.Host
 	client   *hcsemu.Client
 	machines *guest.Machines
+	tool     *string
 }
 
 func (b bootVMs) Boot(ctx context.Context, plan *isolation.UVM, l layers.Layers, j *journal.Journal) (VM, error) {
@@ -50,6 +54,7 @@ func (b bootVMs) Boot(ctx context.Context, plan *isolation.UVM, l layers.Layers,
 			return fmt.Sprint(g), err
 		},
 		Namespace: network.New(netdriver.New(b.client)).Namespace, Journal: j,
+		Tool: *b.tool, HostBuild: 20348,
 		Deadlines: uvm.Deadlines{Connect: 5 * time.Second, Reason: 200 * time.Millisecond},
 	})
 	if err != nil {
@@ -75,12 +80,13 @@ func newVMLab(t *testing.T, options ...func(*Config)) *vmLab {
 	cfg := Config{
 		Owner: "containerd-shim-isol-v1.exe", HostBuild: 20348, Host: host,
 		Layers: layers.NewStore(layerdriver.New(l.client)), Stdio: l.stdio, Events: l.events,
-		VMs: bootVMs{host, l.client, l.machines}, Networks: network.New(netdriver.New(l.client)),
+		VMs: bootVMs{host, l.client, l.machines, &l.tool}, Networks: network.New(netdriver.New(l.client)),
 	}
 	for _, o := range options {
 		o(&cfg)
 	}
 	cfg.Undo = undo.Machine{Host: cfg.Host, Owner: cfg.Owner, Layers: cfg.Layers, Networks: cfg.Networks, Origin: "LAB"}.Undoers()
+	l.cfg = cfg
 	p, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ type VMSystem struct {
 	Sockets    func(runtimeID string) (gcs.Listener, error) // nil: no VM is booted
 	TimeZone   func() (*gcs.TimeZoneInformation, error)
 	NameToGUID func(name string) (string, error)
+	Tool       string // path of the program that isol runs in guests
 }
 
 // vms boots the pod's utility VM with internal/uvm.
@@ -26,15 +27,16 @@ type vms struct {
 	system   VMSystem
 	host     hcs.Host
 	networks *network.Namespaces
+	build    uint32
 	log      *slog.Logger
 }
 
 // newVMs returns nil, not a nil pointer in an interface, for a machine without.
-func newVMs(system VMSystem, host hcs.Host, networks *network.Namespaces, log *slog.Logger) pod.VMs {
+func newVMs(system VMSystem, host hcs.Host, networks *network.Namespaces, build uint32, log *slog.Logger) pod.VMs {
 	if system.Sockets == nil {
 		return nil
 	}
-	return vms{system, host, networks, log}
+	return vms{system, host, networks, build, log}
 }
 
 // Boot implements pod.VMs.
@@ -42,7 +44,7 @@ func (v vms) Boot(ctx context.Context, plan *isolation.UVM, l layers.Layers, j *
 	u, err := uvm.Boot(ctx, uvm.Config{
 		Owner: Owner, Plan: plan, Layers: l, Host: v.host, Log: v.log,
 		Sockets: v.system.Sockets, TimeZone: v.system.TimeZone, NameToGUID: v.system.NameToGUID,
-		Namespace: v.networks.Namespace, Journal: j,
+		Namespace: v.networks.Namespace, Journal: j, HostBuild: v.build, Tool: v.system.Tool,
 	})
 	if err != nil {
 		return nil, err

@@ -43,6 +43,9 @@ func (m Machine) Undoers() journal.Undoers {
 		journal.KindVMAccess: func(ctx context.Context, r journal.Record) error {
 			return uvm.RevokeAccess(ctx, m.Host, r.System, r.Name)
 		},
+		journal.KindCredentialGuard: func(ctx context.Context, r journal.Record) error {
+			return hcs.RemoveCredentialGuard(ctx, m.Host, r.Name)
+		},
 	}}
 	if m.Networks != nil {
 		u.Undo[journal.KindNamespace] = func(ctx context.Context, r journal.Record) error { return m.Networks.Remove(ctx, r.Name) }

@@ -36,7 +36,7 @@ func newMachine(t *testing.T) (undo.Machine, *hcsemu.Emulator) {
 // record is one of the kind, for the task web.
 func record(t *testing.T, k journal.Kind) journal.Record {
 	name := map[journal.Kind]string{
-		journal.KindComputeSystem: "web", journal.KindLayerMount: `C:\s\3`, journal.KindNamespace: guid,
+		journal.KindComputeSystem: "web", journal.KindLayerMount: `C:\s\3`, journal.KindNamespace: guid, journal.KindCredentialGuard: "web",
 		journal.KindVMScratch: filepath.Join(t.TempDir(), "s", "vm", "sandbox.vhdx"), journal.KindVMAccess: `C:\s\3\sandbox.vhdx`,
 	}[k]
 	r := journal.Record{Kind: k, Name: name}

@@ -28,6 +28,12 @@ type Config struct {
 	// refused as unimplemented.
 	Namespace func(ctx context.Context, id string) (network.Namespace, error)
 
+	HostBuild uint32 // Windows build of the host, for device settings that need one
+
+	// Tool is the path of the program that isol runs in guests ([Tool]); empty:
+	// what needs it is refused as unimplemented.
+	Tool string
+
 	// TimeZone returns the host's time zone; nil leaves the guest its own.
 	TimeZone func() (*gcs.TimeZoneInformation, error)
 

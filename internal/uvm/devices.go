@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -127,7 +128,7 @@ func (u *UVM) Attach(ctx context.Context, disk schema.Attachment) (string, Relea
 	}
 	unmounted := false
 	release := func(ctx context.Context) error {
-		return u.released(u.disks.release(key, func(lun int) error { return u.removeDisk(ctx, disk.Path, lun, &unmounted) }))
+		return u.released(u.disks.release(key, func(lun int) error { return u.removeDisk(ctx, disk, lun, &unmounted) }))
 	}
 	return guestMount(lun), release, nil
 }
@@ -136,19 +137,27 @@ func (u *UVM) Attach(ctx context.Context, disk schema.Attachment) (string, Relea
 // counter where the LUN serves here: one disk is mounted once).
 func guestMount(lun int) string { return fmt.Sprintf(`c:\mounts\scsi\m%d`, lun) }
 
+// isFile reports whether the disk is a file, or device, that the worker process
+// opens and must be let: a storage provider opens its own (as runhcs does).
+func isFile(disk schema.Attachment) bool { return disk.Type != schema.AttachmentExtensible }
+
 func (u *UVM) addDisk(ctx context.Context, disk schema.Attachment, lun int) error {
-	if err := u.grant(ctx, disk.Path); err != nil {
-		return err
+	revoke := func(context.Context) error { return nil }
+	if isFile(disk) {
+		if err := u.grant(ctx, disk.Path); err != nil {
+			return err
+		}
+		revoke = func(ctx context.Context) error { return u.revoke(ctx, disk.Path) }
 	}
 	err := u.modify(ctx, &schema.ModificationRequest{
 		RequestType: schema.RequestAdd, ResourcePath: schema.PathSCSI(doc.SCSIController, uint8(lun)), Settings: &disk,
 	})
 	if err != nil {
-		return errors.Join(err, u.undo(func(ctx context.Context) error { return u.revoke(ctx, disk.Path) }))
+		return errors.Join(err, u.undo(revoke))
 	}
 	err = u.guest.Modify(ctx, diskModification(gcs.RequestAdd, lun))
 	if err != nil {
-		return errors.Join(err, u.undo(func(ctx context.Context) error { return u.detach(ctx, disk.Path, lun) }))
+		return errors.Join(err, u.undo(func(ctx context.Context) error { return u.detach(ctx, disk, lun) }))
 	}
 	return nil
 }
@@ -162,22 +171,31 @@ func diskModification(do gcs.RequestType, lun int) *gcs.Modification {
 
 // removeDisk unmounts and detaches. unmounted remembers the first step for a
 // second try: a guest refuses to unmount what is not mounted.
-func (u *UVM) removeDisk(ctx context.Context, path string, lun int, unmounted *bool) error {
+func (u *UVM) removeDisk(ctx context.Context, disk schema.Attachment, lun int, unmounted *bool) error {
 	if !*unmounted {
 		if err := u.guest.Modify(ctx, diskModification(gcs.RequestRemove, lun)); err != nil {
 			return err
 		}
 		*unmounted = true
 	}
-	return u.detach(ctx, path, lun)
+	return u.detach(ctx, disk, lun)
 }
 
-func (u *UVM) detach(ctx context.Context, path string, lun int) error {
+func (u *UVM) detach(ctx context.Context, disk schema.Attachment, lun int) error {
 	err := u.modify(ctx, &schema.ModificationRequest{RequestType: schema.RequestRemove, ResourcePath: schema.PathSCSI(doc.SCSIController, uint8(lun))})
-	if err != nil {
+	if err != nil || !isFile(disk) {
 		return err
 	}
-	return u.revoke(ctx, path)
+	return u.revoke(ctx, disk.Path)
+}
+
+// readAtMost reads text to its end, or to limit.
+func readAtMost(r io.Reader, limit int64) string {
+	if r == nil {
+		return ""
+	}
+	text, _ := io.ReadAll(io.LimitReader(r, limit)) // what was read before a failure says why the program ended
+	return string(text)
 }
 
 // undo runs one step back on a deadline of its own: the step forward may have

@@ -31,6 +31,10 @@ type UVM struct {
 	tables *slots[string]
 	files  grants
 
+	devices  *slots[function]
+	mu       sync.Mutex
+	assigned map[function]assignment // guarded by mu
+
 	strike func() error // the system's record in the journal
 
 	done   chan struct{}
@@ -55,14 +59,15 @@ const (
 func newUVM(b *boot) *UVM {
 	u := &UVM{
 		cfg: b.cfg, boot: b.files, files: newGrants(), system: b.system, strike: b.strike, guest: b.guest, phases: b.phases,
-		shares: newSlots[shareKey]("shares", 1, 0),
-		disks:  newSlots[diskKey]("SCSI attachments", firstFreeLUN, lunCount),
-		pipes:  newSlots[string]("pipes", 0, 0),
-		nics:   newSlots[string]("network adapters", 0, 0),
-		spaces: newSlots[string]("network namespaces", 0, 0),
-		tables: newSlots[string]("hvsocket services", 0, 0),
-		done:   make(chan struct{}),
-		close:  make(chan struct{}),
+		shares:  newSlots[shareKey]("shares", 1, 0),
+		disks:   newSlots[diskKey]("SCSI attachments", firstFreeLUN, lunCount),
+		pipes:   newSlots[string]("pipes", 0, 0),
+		nics:    newSlots[string]("network adapters", 0, 0),
+		spaces:  newSlots[string]("network namespaces", 0, 0),
+		tables:  newSlots[string]("hvsocket services", 0, 0),
+		devices: newSlots[function]("assigned devices", 0, 0), assigned: map[function]assignment{},
+		done:  make(chan struct{}),
+		close: make(chan struct{}),
 	}
 	u.left = []func(context.Context) error{u.end, u.takeAllBack}
 	for _, undo := range slices.Backward(b.kept) {
@@ -307,6 +312,11 @@ func (u *UVM) SetMemory(ctx context.Context, megabytes uint64) error {
 // SetProcessorLimits changes the VM's processor limits.
 func (u *UVM) SetProcessorLimits(ctx context.Context, limits schema.ProcessorLimits) error {
 	return u.modify(ctx, &schema.ModificationRequest{RequestType: schema.RequestUpdate, ResourcePath: schema.PathVMProcessorLimits, Settings: limits})
+}
+
+// SetCPUGroup moves the VM to a CPU group of the host.
+func (u *UVM) SetCPUGroup(ctx context.Context, id string) error {
+	return u.modify(ctx, &schema.ModificationRequest{RequestType: schema.RequestUpdate, ResourcePath: schema.PathVMCPUGroup, Settings: &schema.CPUGroup{ID: id}})
 }
 
 func (u *UVM) modify(ctx context.Context, req *schema.ModificationRequest) error {

@@ -118,6 +118,14 @@ func (e *Emulator) addCredentialGuardLocked(add schema.CredentialGuardAddInstanc
 		Transport: add.Transport, CredentialSpec: add.CredentialSpec,
 	}
 	g := &credentialGuard{instance: schema.CredentialGuardInstance{ID: add.ID, CredentialGuard: &state}, owner: owner, since: e.config.Now()}
+	if add.Transport == schema.TransportHvSocket {
+		// as runhcs relies on it: a guest reaches the instance by a service of its own
+		const open = "D:P(A;;FA;;;WD)"
+		g.instance.HvSocketConfig = &schema.CredentialGuardHvSocketConfig{
+			ServiceID:     string(nameToGUID("ccg-service:" + add.ID)),
+			ServiceConfig: &schema.HvSocketServiceConfig{ConnectSecurityDescriptor: open, AllowWildcardBinds: true},
+		}
+	}
 	e.credGuards[add.ID] = g
 	return encode(g.instance), nil
 }

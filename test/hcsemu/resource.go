@@ -44,13 +44,27 @@ var resourceKinds = []resourceKind{
 	{prefix: schema.PathVMPlan9Shares, kind: "plan9 share", system: schema.SystemVirtualMachine, hotPlug: true, named: true},
 	{prefix: "VirtualMachine/Devices/Scsi/", kind: "scsi attachment", system: schema.SystemVirtualMachine, hotPlug: true, update: true},
 	{prefix: "VirtualMachine/Devices/VirtualPMem/Devices/", kind: "pmem device", system: schema.SystemVirtualMachine, hotPlug: true},
-	{prefix: "VirtualMachine/Devices/VirtualPci/", kind: "pci device", system: schema.SystemVirtualMachine, hotPlug: true},
+	{prefix: "VirtualMachine/Devices/VirtualPci/", kind: pciDevice, system: schema.SystemVirtualMachine, hotPlug: true},
 	{prefix: "VirtualMachine/Devices/NetworkAdapters/", kind: "network adapter", system: schema.SystemVirtualMachine, hotPlug: true, update: true},
 	{prefix: "VirtualMachine/Devices/MappedPipes/", kind: "mapped pipe", system: schema.SystemVirtualMachine, hotPlug: true},
 	{prefix: "VirtualMachine/Devices/HvSocket/HvSocketConfig/ServiceTable/", kind: hvSocketService, system: schema.SystemVirtualMachine, hotPlug: true, update: true},
 }
 
-const hvSocketService = "hvsocket service"
+const (
+	hvSocketService = "hvsocket service"
+	pciDevice       = "pci device"
+)
+
+func (e *Emulator) ownerOfDeviceLocked(name string) *system {
+	for _, sys := range e.systems {
+		for _, r := range sys.resources {
+			if r.kind == pciDevice && r.name == name {
+				return sys
+			}
+		}
+	}
+	return nil
+}
 
 // kindOfResource finds the family of a path.
 func kindOfResource(path string) (resourceKind, bool) {
@@ -122,6 +136,13 @@ func (e *Emulator) modifyLocked(sys *system, kind resourceKind, change schema.Mo
 		if err := e.checkResource(kind, change.ResourcePath, settings); err != nil {
 			return err
 		}
+		if kind.kind == pciDevice {
+			// A device has one owner at a time:
+			// https://learn.microsoft.com/windows-server/virtualization/hyper-v/plan/plan-for-deploying-devices-using-discrete-device-assignment
+			if owner := e.ownerOfDeviceLocked(name); owner != nil {
+				return fail(ESharingViolation, "the device %s is assigned to %s", name, owner.id)
+			}
+		}
 		sys.resources[key] = &resource{kind: kind.kind, name: name, since: e.config.Now()}
 		return nil
 	case change.RequestType == schema.RequestRemove && kind.hotPlug:
@@ -137,9 +158,16 @@ func (e *Emulator) modifyLocked(sys *system, kind resourceKind, change schema.Mo
 // resourceName returns what tells a resource from others of its system, and
 // its name for a reader.
 func resourceName(kind resourceKind, path string, settings json.RawMessage) (key, name string) {
-	var s struct{ Name, Path, HostPath, ContainerPath, ContainerPipeName, EndpointID string }
+	var s struct {
+		Name, Path, HostPath, ContainerPath, ContainerPipeName, EndpointID string
+		Functions                                                          []schema.VirtualPCIFunction
+	}
 	_ = json.Unmarshal(settings, &s) // a number or nothing names nothing
-	for _, n := range []string{s.Path, s.HostPath, s.EndpointID, s.Name} {
+	device := ""
+	for _, f := range s.Functions {
+		device = fmt.Sprintf(`%s\%d`, strings.ToUpper(f.DeviceInstancePath), f.VirtualFunction)
+	}
+	for _, n := range []string{s.Path, s.HostPath, s.EndpointID, s.Name, device} {
 		if n != "" {
 			name = n
 			break

@@ -148,12 +148,24 @@ func (e *Emulator) checkNamesLocked(sys *system) error {
 	if err := e.checkStorageLocked(c.Storage); err != nil {
 		return err
 	}
+	if g := c.ContainerCredentialGuard; g != nil && !e.knownCredentialGuardLocked(g.Cookie) {
+		return fail(EElementNotFound, "there is no credential guard instance with the cookie %s", g.Cookie)
+	}
 	if c.Networking != nil && c.Networking.Namespace != "" {
 		if e.networks[Namespace][canonical(c.Networking.Namespace)] == nil {
 			return fail(EElementNotFound, "there is no network namespace %s", c.Networking.Namespace)
 		}
 	}
 	return nil
+}
+
+func (e *Emulator) knownCredentialGuardLocked(cookie string) bool {
+	for _, g := range e.credGuards {
+		if g.instance.CredentialGuard.Cookie == cookie {
+			return true
+		}
+	}
+	return false
 }
 
 // checkStorageLocked: the root is the volume of a prepared layer, which no

@@ -116,10 +116,6 @@ func TestWhatNobodyMade(t *testing.T) {
 			_, err := Container(plan(isolation.Container{DeviceExtensions: []string{`C:\gpu.json`}}), facts())
 			return err
 		}},
-		{"kernel drivers", func() error {
-			_, err := UVM(&isolation.UVM{ID: "pod@vm", KernelDrivers: []string{`C:\drivers`}}, UVMFacts{})
-			return err
-		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if err := c.build(); !fault.Is(err, fault.Unimplemented) {

@@ -44,9 +44,6 @@ func UVM(u *isolation.UVM, f UVMFacts) (*schema.ComputeSystem, error) {
 	if u == nil {
 		return nil, fault.New(fault.Internal, "a plan without a utility VM has no document of one")
 	}
-	if len(u.KernelDrivers) > 0 {
-		return nil, later("drivers in the guest (annotation io.microsoft.virtualmachine.kerneldrivers)")
-	}
 	sockets, err := uvmSockets(u)
 	if err != nil {
 		return nil, err
@@ -82,7 +79,7 @@ func uvmTopology(u *isolation.UVM) *schema.Topology {
 	if u.CPUGroup != "" {
 		processor.CPUGroup = &schema.CPUGroup{ID: u.CPUGroup}
 	}
-	return &schema.Topology{
+	t := &schema.Topology{
 		Memory: &schema.VirtualMachineMemory{
 			SizeInMB:              u.MemoryMB,
 			AllowOvercommit:       u.AllowOvercommit,
@@ -94,6 +91,29 @@ func uvmTopology(u *isolation.UVM) *schema.Topology {
 			HighMMIOGapInMB:       u.HighMMIOGapMB,
 		},
 		Processor: processor,
+	}
+	if u.NUMA != nil {
+		uvmNUMA(t, u.NUMA)
+	}
+	return t
+}
+
+// uvmNUMA adds a virtual NUMA topology, which the guest learns of through its
+// firmware (runhcs: uvm.prepareCommonConfigDoc, vmutils.PrepareVNumaTopology).
+func uvmNUMA(t *schema.Topology, n *isolation.NUMA) {
+	t.Memory.SlitType = schema.SLITFirmwareFallbackMeasured
+	t.NUMA = &schema.NUMA{MaxSizePerNode: n.NodeMemoryMB, VirtualNodeCount: uint8(len(n.Nodes))} // at most 64
+	for _, p := range n.Preferred {
+		t.NUMA.PreferredPhysicalNodes = append(t.NUMA.PreferredPhysicalNodes, int64(p))
+	}
+	if n.NodeProcessors != 0 {
+		t.Processor.NUMAProcessorsSettings = &schema.NUMAProcessors{CountPerNode: schema.Range{Max: n.NodeProcessors}}
+	}
+	for i, node := range n.Nodes {
+		t.NUMA.Settings = append(t.NUMA.Settings, schema.NUMASetting{
+			VirtualNodeNumber: uint32(i), PhysicalNodeNumber: node.Physical, VirtualSocketNumber: uint32(i),
+			CountOfProcessors: node.Processors, CountOfMemoryBlocks: node.MemoryMB, MemoryBackingType: schema.MemoryPhysical,
+		})
 	}
 }
 

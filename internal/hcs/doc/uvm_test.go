@@ -34,6 +34,14 @@ func TestUVM(t *testing.T) {
 			ID: "pod@vm", MemoryMB: 1024, Processor: isolation.Processor{Count: 2, Weight: 200}, AllowOvercommit: true, ColdDiscardHint: true,
 			CPUGroup: "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", Partition: "99999999-8888-7777-6666-555555555555", LowMMIOGapMB: 128, HighMMIOBaseMB: 65536, HighMMIOGapMB: 512,
 		}, []uint32{20348, 26100}},
+		{"uvm-numa-sizes", isolation.UVM{
+			ID: "pod@vm", MemoryMB: 4096, Processor: isolation.Processor{Count: 8},
+			NUMA: &isolation.NUMA{NodeProcessors: 4, NodeMemoryMB: 2048, Preferred: []uint32{0, 1}},
+		}, []uint32{26100}},
+		{"uvm-numa-nodes", isolation.UVM{
+			ID: "pod@vm", MemoryMB: 4096, Processor: isolation.Processor{Count: 8},
+			NUMA: &isolation.NUMA{Nodes: []isolation.NUMANode{{Physical: 0, Processors: 6, MemoryMB: 3072}, {Physical: 1, Processors: 2, MemoryMB: 1024}}},
+		}, []uint32{26100}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			doc, err := UVM(&tc.plan, f)

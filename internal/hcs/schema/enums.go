@@ -399,10 +399,14 @@ const (
 	AttachmentVirtualDisk AttachmentType = "VirtualDisk"
 	AttachmentIso         AttachmentType = "Iso"
 	AttachmentPassThru    AttachmentType = "PassThru"
+
+	// AttachmentExtensible is in no published schema: as hcsshim's
+	// internal/uvm/scsi sends it, with Attachment.ExtensibleVirtualDiskType.
+	AttachmentExtensible AttachmentType = "ExtensibleVirtualDisk"
 )
 
 func (AttachmentType) values() []value {
-	return from(17763, AttachmentVirtualDisk, AttachmentIso, AttachmentPassThru)
+	return from(17763, AttachmentVirtualDisk, AttachmentIso, AttachmentPassThru, AttachmentExtensible)
 }
 
 // CachingMode says how an attachment is cached.

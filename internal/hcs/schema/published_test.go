@@ -89,6 +89,10 @@ var productionFields = []string{
 	"VirtualPCIDevice.PropagateNumaAffinity", "WindowsCrashReporting.DumpType",
 }
 
+// productionValues are in no published schema though their enumeration is: a
+// comment beside each names who sends it.
+var productionValues = []string{"AttachmentType.ExtensibleVirtualDisk"}
+
 // leftOut are published fields that isol has no use for, and that no document
 // of the reference has.
 var leftOut = []string{
@@ -296,7 +300,9 @@ func TestEnumerationsAreThePublishedOnes(t *testing.T) {
 		_, enum := fieldsOf(all, typ)
 		got := map[string]uint32{}
 		for _, v := range e.values() {
-			got[v.text] = v.since
+			if !slices.Contains(productionValues, name+"."+v.text) {
+				got[v.text] = v.since
+			}
 		}
 		if !maps.Equal(got, enum) {
 			t.Errorf("%s: have %v, published %v", name, got, enum)

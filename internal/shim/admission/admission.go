@@ -91,6 +91,7 @@ func (r *Reader) Admit(req Request) (pod.CreateTask, error) {
 	if err != nil {
 		return pod.CreateTask{}, err
 	}
+	found.ScratchSize = plan.Container.ScratchMin
 	r.tell(req.ID, plan)
 	return pod.CreateTask{
 		ID: req.ID, Bundle: req.Bundle, Plan: plan, Process: process,

@@ -115,7 +115,7 @@ func (a *Agent) siloOf(id string) (hcsemu.Silo, error) {
 	defer a.mu.Unlock()
 	if id == gcs.NullContainer {
 		if a.machine == nil {
-			silo, err := a.cfg.Runner.NewSilo(context.Background(), hcsemu.SiloSpec{ID: id})
+			silo, err := newMachineSilo(context.Background(), a.cfg.Runner, a.cfg.Hardware, id)
 			if err != nil {
 				return nil, err
 			}

@@ -25,11 +25,14 @@ type Hardware struct {
 	mu     sync.Mutex
 	disks  map[int]string    // LUN of controller 0 to disk file; guarded by mu
 	shares map[string]string // name to folder; guarded by mu
+	pci    map[string]string // GUID of the VMBus channel to the device of the host; guarded by mu
+
+	drivers []string // folders whose drivers were installed; guarded by mu
 }
 
 // NewHardware returns what a machine is created with.
 func NewHardware(doc *schema.VirtualMachine) *Hardware {
-	h := &Hardware{disks: map[int]string{}, shares: map[string]string{}}
+	h := &Hardware{disks: map[int]string{}, shares: map[string]string{}, pci: map[string]string{}}
 	if doc == nil || doc.Devices == nil {
 		return h
 	}
@@ -68,6 +71,18 @@ func (h *Hardware) Disk(lun int, file string) {
 		return
 	}
 	h.disks[lun] = file
+}
+
+// Device is a device of the host that was assigned, or taken away if instance
+// is empty.
+func (h *Hardware) Device(channel, instance string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if instance == "" {
+		delete(h.pci, channel)
+		return
+	}
+	h.pci[channel] = instance
 }
 
 // disk returns the file of an attached disk.

@@ -169,6 +169,21 @@ func Plug(h *Hardware, req schema.ModificationRequest) error {
 		h.Share(share.Name, share.Path)
 		return nil
 	}
+	const devices = "VirtualMachine/Devices/VirtualPci/"
+	if channel, ok := strings.CutPrefix(req.ResourcePath, devices); ok {
+		device := &schema.VirtualPCIDevice{}
+		if !remove {
+			if device, err = decode[schema.VirtualPCIDevice](settings); err != nil {
+				return err
+			}
+		}
+		instance := ""
+		for _, f := range device.Functions {
+			instance = f.DeviceInstancePath
+		}
+		h.Device(strings.ToLower(channel), instance)
+		return nil
+	}
 	const disks = "VirtualMachine/Devices/Scsi/"
 	if !strings.HasPrefix(req.ResourcePath, disks) {
 		return nil

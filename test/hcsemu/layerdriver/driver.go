@@ -46,6 +46,11 @@ func (d *Driver) HasScratch(folder string) (bool, error) {
 	return d.made[folder], nil
 }
 
+// Expand implements layers.Driver.
+func (d *Driver) Expand(scratch string, size uint64) error {
+	return failed("ExpandSandboxSize", scratch, d.client.ExpandSandboxSize(background(), scratch, size))
+}
+
 // CreateScratch implements layers.Driver.
 func (d *Driver) CreateScratch(folder string, parents []string) error {
 	list, err := d.descriptors(parents)

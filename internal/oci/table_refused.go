@@ -67,30 +67,30 @@ var confidentialLinuxRows = []Annotation{
 var otherRows = []Annotation{
 	{
 		Key: "io.microsoft.network.ncproxy", Type: TypeString, Modes: ModeUVM, Scope: ScopePod, Feeds: "network set-up",
-		Status: StatusLater, Why: "network set-up by a proxy", Doc: "Address of the service that sets up the pod's network.",
+		Status: StatusRefused, Why: whyProxy, Doc: "Address of the service that sets up the pod's network.",
 	},
 	{
 		Key: "io.microsoft.network.ncproxy.containerid", Type: TypeString, Modes: ModeUVM, Scope: ScopePod, Feeds: "network set-up",
-		Status: StatusLater, Why: "network set-up by a proxy", Doc: "Id of the pod for that service.",
+		Status: StatusRefused, Why: whyProxy, Doc: "Id of the pod for that service.",
 	},
 	{
 		Key: "io.microsoft.migration.support-enabled", Type: TypeBool, Default: "false", Modes: ModeHyperVLinux, Scope: ScopePod, Since: 26100,
-		Feeds: "features of the VM", Status: StatusLater, Why: "live migration", Doc: "Keeps the pod to what can be migrated.",
+		Feeds: "features of the VM", Status: StatusRefused, Why: whyMigration, Doc: "Keeps the pod to what can be migrated.",
 	},
 	{
 		Key: "io.microsoft.migration.source-container-id", Type: TypeString, Modes: ModeHyperVLinux, Scope: ScopeContainer, Since: 26100,
-		Feeds: "migration", Status: StatusLater, Why: "live migration", Doc: "Id of the container on the node it comes from.",
+		Feeds: "migration", Status: StatusRefused, Why: whyMigration, Doc: "Id of the container on the node it comes from.",
 	},
 }
 
-// later marks the rows of a whole group: what isol cannot do yet, where it
-// applies, and whose it is. A row that says otherwise keeps what it says.
-func later(rows []Annotation, why string, modes Modes, scope Scope) []Annotation {
+// refused marks the rows of a whole group that isol does not do: why, where
+// they apply, and whose they are. A row that says otherwise keeps what it says.
+func refused(rows []Annotation, why string, modes Modes, scope Scope) []Annotation {
 	for i := range rows {
 		a := &rows[i]
 		a.Modes, a.Scope = modes, scope
 		if a.Status == StatusHonoured {
-			a.Status, a.Why = StatusLater, why
+			a.Status, a.Why = StatusRefused, why
 		}
 	}
 	return rows
