@@ -65,7 +65,8 @@ func Connect(ctx context.Context, c Config) (*Guest, error) {
 }
 
 func (g *Guest) negotiate(ctx context.Context) error {
-	req := NegotiateRequest{RequestBase: RequestBase{ContainerID: NullContainer}, MinimumVersion: protocolVersion, MaximumVersion: protocolVersion}
+	// Of no container, not even the null one: as runhcs does, which is what guests have seen.
+	req := NegotiateRequest{MinimumVersion: protocolVersion, MaximumVersion: protocolVersion}
 	var resp NegotiateResponse
 	if err := g.call(ctx, ProcNegotiateProtocol, NullContainer, &req, &resp); err != nil {
 		return err

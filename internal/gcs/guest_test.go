@@ -34,6 +34,7 @@ type guest struct {
 	mu      sync.Mutex
 	answers map[gcs.Procedure]gcstest.Handler
 	asked   []gcs.Procedure
+	first   string // message
 }
 
 func newGuest(t *testing.T) (*guest, net.Conn) {
@@ -55,6 +56,9 @@ func (g *guest) on(p gcs.Procedure, h gcstest.Handler) {
 
 func (g *guest) handle(p gcs.Procedure, body []byte) any {
 	g.mu.Lock()
+	if g.asked == nil {
+		g.first = string(body)
+	}
 	g.asked = append(g.asked, p)
 	h := g.answers[p]
 	g.mu.Unlock()
@@ -84,6 +88,9 @@ func connect(t *testing.T) (*guest, *gcs.Guest) {
 // A guest that never gets its create and start messages runs no container.
 func TestConnectNegotiates(t *testing.T) {
 	g, c := connect(t)
+	if g.first != `{"ContainerId":"","MinimumVersion":4,"MaximumVersion":4}` {
+		t.Errorf("the first message is %s, which is not production's", g.first)
+	}
 	want := []gcs.Procedure{gcs.ProcNegotiateProtocol, gcs.ProcCreate, gcs.ProcStart}
 	if len(g.asked) != len(want) {
 		t.Fatalf("asked %v, want %v", g.asked, want)
