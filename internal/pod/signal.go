@@ -18,15 +18,15 @@ type signal struct {
 }
 
 // signals is the reference's map. A Windows process knows console control
-// events: https://learn.microsoft.com/windows/console/handlerroutine. HCS
-// delivers only two of them, so the lesser ones arrive as Ctrl+C; TERM is a
+// events, https://learn.microsoft.com/windows/console/handlerroutine, and HCS
+// delivers all of them (ProcessSignal of the published schema). TERM is a
 // shutdown because that is the one that services and servercore's shells
 // handle, with a grace period.
 var signals = []signal{
 	{0x0, []string{"CTRLC"}, schema.CtrlC},
-	{0x1, []string{"CTRLBREAK"}, schema.CtrlC},
-	{0x2, []string{"CTRLCLOSE"}, schema.CtrlC},
-	{0x5, []string{"CTRLLOGOFF"}, schema.CtrlC},
+	{0x1, []string{"CTRLBREAK"}, schema.CtrlBreak},
+	{0x2, []string{"CTRLCLOSE"}, schema.CtrlClose},
+	{0x5, []string{"CTRLLOGOFF"}, schema.CtrlLogOff},
 	{0x6, []string{"CTRLSHUTDOWN"}, schema.CtrlShutdown},
 	{0x9, []string{"KILL"}, ""},
 	{0xf, []string{"TERM"}, schema.CtrlShutdown},

@@ -88,8 +88,8 @@ func TestStatus(t *testing.T) {
 // The reference's map, by number and by name.
 func TestSignals(t *testing.T) {
 	for in, want := range map[string]schema.Signal{
-		"0": schema.CtrlC, "1": schema.CtrlC, "2": schema.CtrlC, "5": schema.CtrlC, "6": schema.CtrlShutdown, "15": schema.CtrlShutdown, "9": "",
-		"0xf": schema.CtrlShutdown, "CTRLC": schema.CtrlC, "CtrlBreak": schema.CtrlC, "CTRLCLOSE": schema.CtrlC, "CTRLLOGOFF": schema.CtrlC,
+		"0": schema.CtrlC, "1": schema.CtrlBreak, "2": schema.CtrlClose, "5": schema.CtrlLogOff, "6": schema.CtrlShutdown, "15": schema.CtrlShutdown, "9": "",
+		"0xf": schema.CtrlShutdown, "CTRLC": schema.CtrlC, "CtrlBreak": schema.CtrlBreak, "CTRLCLOSE": schema.CtrlClose, "CTRLLOGOFF": schema.CtrlLogOff,
 		"CTRLSHUTDOWN": schema.CtrlShutdown, "TERM": schema.CtrlShutdown, "SIGTERM": schema.CtrlShutdown, "SIGKILL": "", "kill": "",
 	} {
 		n, err := ParseSignal(in)
