@@ -114,6 +114,10 @@ func (p *Pod) fitsLocked(t, sandbox *task) error {
 	}
 	switch t.plan.Role {
 	case isolation.RoleStandalone, isolation.RoleSandbox:
+		if t.plan.Role == isolation.RoleSandbox && t.plan.SandboxID != t.id {
+			// As runhcs has it: the pod's containers look for their shim by this id.
+			return mismatch(t, "it is the sandbox of pod "+t.plan.SandboxID, "a sandbox's io.kubernetes.cri.sandbox-id is its own id")
+		}
 		if len(p.tasks) > 0 {
 			return mismatch(t, "this shim serves "+p.id, "a task without a pod, and a sandbox, need a shim of their own")
 		}

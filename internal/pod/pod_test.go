@@ -92,7 +92,10 @@ func TestAdmission(t *testing.T) {
 		}
 		refuse("workload without sandbox", l.inPod("w1", isolation.RoleWorkload, "x"), fault.FailedPrecondition, "its sandbox p1 is not here")
 		l.must(l.pod.Create(l.Context(), l.inPod("p1", isolation.RoleSandbox, "")))
-		refuse("second sandbox", l.inPod("p2", isolation.RoleSandbox, ""), fault.FailedPrecondition, "this shim serves p1")
+		refuse("sandbox under another id", l.inPod("p2", isolation.RoleSandbox, ""), fault.FailedPrecondition, "it is the sandbox of pod p1")
+		second := l.inPod("p2", isolation.RoleSandbox, "")
+		second.Plan.SandboxID = "p2"
+		refuse("second sandbox", second, fault.FailedPrecondition, "this shim serves p1")
 		refuse("standalone in a pod", l.inPod("c1", isolation.RoleStandalone, "x"), fault.FailedPrecondition, "this shim serves p1")
 		r := l.inPod("w1", isolation.RoleWorkload, "x")
 		r.Plan.SandboxID = "p9"
