@@ -23,6 +23,7 @@ func main() {
 		Layers:  func() layers.Store { return layers.NewStore(layers.Windows()) },
 		Probe:   host.Probe,
 		Image:   host.ReadImage,
+		Resolve: host.ResolvePath,
 		Network: network.Windows(),
 		Pipes:   stdio.Native(),
 		System:  launch.Native(),

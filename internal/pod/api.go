@@ -27,11 +27,13 @@ type Config struct {
 	Layers    layers.Store
 	Stdio     StdioOpener
 	Events    Publisher
-	VMs       VMs             // nil: plans with Hyper-V isolation are refused as unimplemented
-	Networks  Networks        // nil: a plan with endpoints of its own is refused as unimplemented
-	Affinity  AffinitySetter  // nil: plans with CPU affinity are refused as unimplemented
-	Undo      journal.Undoers // what an earlier task of a bundle left is released with it; its Origin identifies this machine
-	Log       *slog.Logger    // nil: discarded
+	VMs       VMs            // nil: plans with Hyper-V isolation are refused as unimplemented
+	Networks  Networks       // nil: a plan with endpoints of its own is refused as unimplemented
+	Affinity  AffinitySetter // nil: plans with CPU affinity are refused as unimplemented
+	// Resolve says where a mount's source really is, links followed; nil: where it says.
+	Resolve func(path string) (string, error)
+	Undo    journal.Undoers // what an earlier task of a bundle left is released with it; its Origin identifies this machine
+	Log     *slog.Logger    // nil: discarded
 	// Journal makes the journal of a task; nil: journal.Create.
 	Journal   func(path string, h journal.Header) (*journal.Journal, error)
 	Deadlines Deadlines // zero fields take the values of DefaultDeadlines

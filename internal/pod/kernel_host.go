@@ -3,6 +3,8 @@ package pod
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 
 	"github.com/isolrun/isol/internal/fault"
@@ -35,6 +37,10 @@ func (k *hostKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *c
 			c.abandon()
 		}
 	}()
+	sources, err := k.sources(req)
+	if err != nil {
+		return nil, err
+	}
 	net, err := join(k.cfg, s, req, c)
 	if err != nil {
 		return nil, err
@@ -43,7 +49,7 @@ func (k *hostKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *c
 	if err != nil {
 		return nil, err
 	}
-	facts := doc.Facts{Owner: k.cfg.Owner, Namespace: net.id, Root: mounted.Path, Layers: documentLayers(mounted)}
+	facts := doc.Facts{Owner: k.cfg.Owner, Namespace: net.id, Root: mounted.Path, Layers: documentLayers(mounted), Paths: sources}
 	if facts.CredentialGuard, err = guardCredentials(k.cfg, s, req, c, nil); err != nil {
 		return nil, err
 	}
@@ -55,7 +61,7 @@ func (k *hostKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *c
 		return nil, fault.Wrap(err, s.what+" "+req.ID, "document")
 	}
 	if err := k.createSystem(s, req.ID, document, c); err != nil {
-		return nil, misfit(req.Plan, err)
+		return nil, err
 	}
 	if masks := req.Plan.Container.Affinity; len(masks) > 0 {
 		err = s.do("affinity", k.cfg.Deadlines.Modify, func(ctx context.Context) error {
@@ -63,6 +69,30 @@ func (k *hostKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *c
 		})
 	}
 	return c, err
+}
+
+// sources says where each mount's source really is. HCS maps the wrong thing, or
+// nothing, where the path of a single file has a link in it; Kubernetes links
+// the files of ConfigMaps and Secrets. As runhcs does: hcsoci.createMountsConfig.
+func (k *hostKernel) sources(req *CreateTask) ([]string, error) {
+	mounts := req.Plan.Container.Mounts
+	if k.cfg.Resolve == nil || len(mounts) == 0 {
+		return nil, nil
+	}
+	paths := make([]string, len(mounts))
+	for i, m := range mounts {
+		path, err := k.cfg.Resolve(m.Source)
+		if err != nil {
+			kind := fault.Internal
+			if errors.Is(err, fs.ErrNotExist) {
+				kind = fault.NotFound
+			}
+			return nil, &fault.Error{Kind: kind, Op: "create task", Subject: req.ID, Detail: fmt.Sprintf("mount %s to %s: the source cannot be found on the host", m.Source, m.Destination), Err: err,
+				Hint: "make it before the container, and see where its links lead"}
+		}
+		paths[i] = path
+	}
+	return paths, nil
 }
 
 // mount makes the scratch if need be and mounts the layers.

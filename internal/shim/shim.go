@@ -63,8 +63,9 @@ type Machine struct {
 	Layers   func() layers.Store
 	Probe    func() (host.Facts, error)
 	Image    func(layers []string) (host.Image, error)
-	Network  network.Driver     // host compute network: namespaces and endpoints
-	Affinity pod.AffinitySetter // nil: none
+	Network  network.Driver                    // host compute network: namespaces and endpoints
+	Affinity pod.AffinitySetter                // nil: none
+	Resolve  func(path string) (string, error) // where a path of the host leads
 	VM       VMSystem
 	Pipes    stdio.System
 	System   launch.System
