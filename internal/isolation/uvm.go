@@ -218,7 +218,8 @@ func (d *decision) vmImage(u *UVM) {
 func (d *decision) vmGuest(u *UVM) error {
 	a := d.req.Annotations
 	u.NoWritableShare = a.Bool(oci.KeyUVMNoWritableShares).V
-	u.NoDirectMap = a.Bool(oci.KeyUVMNoDirectMap).V
+	// A direct map shares the host's page cache, which is not the VM's own memory: as runhcs does.
+	u.NoDirectMap = a.Bool(oci.KeyUVMNoDirectMap).V || a.Bool(oci.KeyUVMPhysical).V
 	u.NoCompartments = a.Bool(oci.KeyUVMNoCompartments).V
 	u.NoTimeZone = a.Bool(oci.KeyUVMNoInheritTimeZone).V || d.in.Options.VM.NoInheritTimeZone.V
 	defaults := a.Bool(oci.KeyUVMLogDefaults)

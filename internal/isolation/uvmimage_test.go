@@ -33,3 +33,13 @@ func TestUVMImage(t *testing.T) {
 		})
 	}
 }
+
+// A VM on physical memory shares no page with the host's cache: direct maps would.
+func TestPhysicalMemoryIsNotMappedDirectly(t *testing.T) {
+	for value, want := range map[string]bool{"true": true, "false": false} {
+		in := inputOf(t, "server2022", mods(sandbox, hyperv, annotate("io.microsoft.virtualmachine.fullyphysicallybacked", value))...)
+		if u := decideOK(t, in).UVM; u.NoDirectMap != want {
+			t.Errorf("physically backed %s: NoDirectMap is %v", value, u.NoDirectMap)
+		}
+	}
+}
