@@ -122,6 +122,9 @@ func (e *Emulator) modifyLocked(sys *system, kind resourceKind, change schema.Mo
 	}
 	key, name := resourceName(kind, change.ResourcePath, settings)
 	there := sys.resources[key] != nil
+	if change.RequestType == "" && kind.update && !kind.hotPlug {
+		change.RequestType = schema.RequestUpdate // as runhcs relies on it (uvm.UpdateMemory): it is all that can be done
+	}
 	switch {
 	case change.RequestType == schema.RequestUpdate && kind.update:
 		if kind.kind == hvSocketService && !there {

@@ -57,7 +57,7 @@ func (e *Emulator) checkContainer(c *schema.Container) error {
 		if !absolute(d.HostPath) || !absolute(d.ContainerPath) {
 			return fail(EInvalidArg, "mapped directory %q to %q: both must be absolute", d.HostPath, d.ContainerPath)
 		}
-		if disk := e.config.Disk; disk != nil && !disk.Exists(d.HostPath) {
+		if disk := e.config.Disk; disk != nil && !disk.Exists(drivePath(d.HostPath)) {
 			return fail(EPathNotFound, "mapped directory: the host has no %s", d.HostPath)
 		}
 	}
@@ -221,7 +221,7 @@ func (e *Emulator) siloSpecLocked(sys *system) SiloSpec {
 		spec.Hostname = c.GuestOS.HostName
 	}
 	for _, d := range c.MappedDirectories {
-		spec.Directories = append(spec.Directories, MappedDirectory{HostPath: d.HostPath, ContainerPath: d.ContainerPath, ReadOnly: d.ReadOnly})
+		spec.Directories = append(spec.Directories, MappedDirectory{HostPath: drivePath(d.HostPath), ContainerPath: d.ContainerPath, ReadOnly: d.ReadOnly})
 	}
 	for _, p := range c.MappedPipes {
 		spec.Pipes = append(spec.Pipes, MappedPipe{HostPath: p.HostPath, ContainerName: p.ContainerPipeName})
