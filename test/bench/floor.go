@@ -131,12 +131,10 @@ func (b *bench) directFloor(ctx context.Context) error {
 	return b.throughput("stdout", figure.Without, direct)
 }
 
-// throughput notes how fast an output came. The figure stands even if some of
-// it was lost, which shims do that wait a second for a guest without processors;
-// that is told.
+// throughput notes how fast an output came.
 func (b *bench) throughput(figure, shim string, r *driver.Reply) error {
-	if lost := b.size.spew - r.Bytes; lost != 0 {
-		fmt.Fprintf(b.progress, "bench: %s of %s: of %d bytes written, %d have not arrived\n", figure, shim, b.size.spew, lost)
+	if r.Bytes != b.size.spew {
+		return fmt.Errorf("%d bytes were written, %d have arrived", b.size.spew, r.Bytes)
 	}
 	span, err := r.Span(driver.FirstByte, driver.LastByte)
 	if err == nil {
