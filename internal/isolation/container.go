@@ -79,6 +79,13 @@ func (d *decision) resources() error {
 			"%s: the guest of a utility VM does not grow the file system on a larger disk", r.ScratchMin.Source)
 	}
 	c.ScratchMin = r.ScratchMin.V
+	if d.plan.Bare && d.plan.Mode != ModeHyperV {
+		if c.MemoryMB != 0 || r.CPUCount.V != 0 {
+			d.reason("limits of the pod have no effect", "Sandbox API", "its containers have limits of their own, and there is no job around them")
+		}
+		c.MemoryMB = 0
+		return nil
+	}
 	if d.plan.Role == RoleSandbox && d.plan.Mode == ModeHyperV {
 		return nil // no process of the sandbox runs in the VM: its limits sized the VM
 	}

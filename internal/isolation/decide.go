@@ -29,6 +29,7 @@ func Decide(in Input) (*Plan, error) {
 		ID: in.ID, Role: Role(in.Request.Role), SandboxID: in.Request.SandboxID,
 		Versions: Versions{Host: in.Host.Version, Image: in.Image.OS},
 	}}
+	d.plan.Bare = in.Bare
 	d.plan.Reasons = make([]Reason, 0, 8)
 	for _, step := range []func() error{
 		d.checkRole, d.checkPlatform, d.refuseAsks, d.choose, d.checkHost, d.checkVersions, d.hostProcess,
@@ -149,6 +150,8 @@ func (d *decision) checkVersions() error {
 	var err error
 	switch {
 	case d.plan.Guest == GuestLinux:
+	case d.plan.Bare && !(d.plan.InVM() && d.in.Image.UVM.Known()):
+		d.reason("versions not compared", "Sandbox API", "the pod has no image of its own: each container's is compared when it joins")
 	case d.plan.InVM():
 		err = d.checkVMVersions()
 	case d.plan.Mode == ModeHostProcess:
@@ -225,14 +228,15 @@ func (d *decision) newerAsked() string {
 
 func (d *decision) checkVMVersions() error {
 	h, img, uvm, src := d.in.Host.Version, d.in.Image.OS, d.in.Image.UVM, d.in.Image.UVMSource
-	if d.in.Pod != nil {
+	boots := d.in.Pod == nil || d.in.Pod.UVM != nil && d.in.Pod.UVM.Late
+	if !boots {
 		uvm, src = d.in.Pod.Versions.UVM, d.in.Pod.Versions.UVMSource
 	} else if !uvm.Known() {
 		uvm, src = img, "the image, which should bring its own"
 	}
 	d.plan.Versions.UVM, d.plan.Versions.UVMSource = uvm, src
 	builds := fmt.Sprintf("host %s, utility VM %s, image %s", h, uvm, img)
-	if d.in.Pod == nil {
+	if boots {
 		v := FitsHost(h, uvm, d.newerAsked() != "")
 		if v.Fit == FitNo {
 			return d.mismatch(fmt.Sprintf("the utility VM is newer than the host (%s; the utility VM comes from %s): %s", builds, src, v.Rule),
@@ -243,13 +247,49 @@ func (d *decision) checkVMVersions() error {
 	if d.plan.Role == RoleSandbox {
 		return nil // no process of the pod's own image runs in the VM
 	}
-	v := FitsKernel("utility VM", uvm, img)
-	if v.Fit == FitNo {
-		return d.mismatch(fmt.Sprintf("the image does not fit the utility VM (%s; the utility VM comes from %s): %s", builds, src, v.Rule),
-			"use "+imageHint(uvm)+", or a pod whose utility VM has the image's build (option uvm_image, or another pause image)")
+	v, err := d.plan.fitsVM()
+	if err == nil {
+		d.reason("image fits utility VM: "+v.Fit.String(), builds, v.Rule)
 	}
-	d.reason("image fits utility VM: "+v.Fit.String(), builds, v.Rule)
-	return nil
+	return err
+}
+
+// fitsVM applies the version rule to the versions that the plan names.
+func (p *Plan) fitsVM() (Verdict, error) {
+	v := FitsKernel("utility VM", p.Versions.UVM, p.Versions.Image)
+	if v.Fit != FitNo {
+		return v, nil
+	}
+	return v, &fault.Error{
+		Kind: fault.FailedPrecondition, Op: op, Subject: p.ID,
+		Detail: fmt.Sprintf("the image does not fit the utility VM (host %s, utility VM %s, image %s; the utility VM comes from %s): %s",
+			p.Versions.Host, p.Versions.UVM, p.Versions.Image, p.Versions.UVMSource, v.Rule),
+		Hint: "use " + imageHint(p.Versions.UVM) + ", or a pod whose utility VM has the image's build (option uvm_image, or another pause image)",
+	}
+}
+
+// Booted returns the plan of a pod whose utility VM was [UVM.Late], once the
+// container that first has booted it.
+func (p *Plan) Booted(first *Plan) *Plan {
+	booted := *p
+	vm := *p.UVM
+	vm.Late = false
+	booted.UVM = &vm
+	booted.Versions.UVM, booted.Versions.UVMSource = first.Versions.UVM, first.Versions.UVMSource
+	return &booted
+}
+
+// Rejoin holds a container that was decided before its pod's utility VM had
+// booted against the VM that another container has booted meanwhile. It
+// returns the container's plan as it would have been decided now. Errors:
+// FailedPrecondition if the image does not fit that VM.
+func (p *Plan) Rejoin(pod *Plan) (*Plan, error) {
+	joined := *p
+	joined.Versions.UVM, joined.Versions.UVMSource = pod.Versions.UVM, pod.Versions.UVMSource
+	if _, err := joined.fitsVM(); err != nil {
+		return nil, err
+	}
+	return &joined, nil
 }
 
 // notes adds what the readers of the inputs had to say.

@@ -45,6 +45,7 @@ type Plan struct {
 	Guest     Guest    `json:"guest"`
 	Role      Role     `json:"role"`
 	SandboxID string   `json:"sandboxID,omitempty"` // id of the pod; empty for RoleStandalone
+	Bare      bool     `json:"bare,omitempty"`      // a sandbox without a container of its own, which the Sandbox API makes
 	Versions  Versions `json:"versions"`
 
 	Container Container `json:"container"`
@@ -185,6 +186,7 @@ type HostProcess struct {
 type UVM struct {
 	ID              string                     `json:"id,omitempty"`    // <pod id>@vm: others match on it
 	Image           string                     `json:"image,omitempty"` // folder that holds the utility VM; empty: found in the image's layers
+	Late            bool                       `json:"late,omitempty"`  // boots with the pod's first container, from its image: the pod has none of its own
 	MemoryMB        uint64                     `json:"memoryMB,omitempty"`
 	Processor       Processor                  `json:"processor,omitzero"`
 	AllowOvercommit bool                       `json:"allowOvercommit,omitempty"`

@@ -202,6 +202,10 @@ func UVMImage(req *oci.Request, o options.Options) string {
 func (d *decision) vmImage(u *UVM) {
 	o := d.in.Options.VM
 	u.Image = UVMImage(d.req, d.in.Options)
+	if u.Late = d.in.Bare && u.Image == "" && d.in.Image.UVMFolder == ""; u.Late {
+		d.reason("utility VM boots with the first container", "Sandbox API",
+			"the pod has no image of its own and no VM image is named (option uvm_image): the VM boots from the image of the first container")
+	}
 	if d.req.HyperV != nil && d.req.HyperV.UtilityVMPath != "" && o.Image.Set() {
 		d.overrule(string(o.Image.Source), o.Image.V, "spec.windows.hyperv.utilityVMPath")
 	}

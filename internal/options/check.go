@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -200,6 +201,7 @@ func (c *checker) rest() {
 	c.out.NodeConfig = c.path(just(c, "config", d.Config))
 	c.out.ScaleCPULimits = one(c, "scale_cpu_limits_to_sandbox", d.ScaleCPULimits, "ScaleCpuLimitsToSandbox", d.ScaleCPULimitsToSandbox)
 	c.out.IORetry = c.retry()
+	c.podAnnotations()
 	c.out.DefaultAnnotations = maps.Clone(d.DefaultContainerAnnotations)
 	if len(d.DefaultAnnotations) > 0 && len(d.DefaultContainerAnnotations) > 0 {
 		c.fail(c.source("default_container_annotations"), "stands together with DefaultContainerAnnotations: keep one of them")
@@ -207,6 +209,21 @@ func (c *checker) rest() {
 	if len(d.DefaultAnnotations) > 0 {
 		c.out.DefaultAnnotations = maps.Clone(d.DefaultAnnotations)
 	}
+}
+
+// podAnnotations takes the patterns that containerd's own pod_annotations
+// takes: those of path.Match.
+func (c *checker) podAnnotations() {
+	if c.d.PodAnnotations == nil {
+		return
+	}
+	s := c.source("pod_annotations")
+	for _, p := range *c.d.PodAnnotations {
+		if _, err := path.Match(p, ""); err != nil || p == "" {
+			c.fail(s, "%q is not a pattern: give a key, * matches any part of it", p)
+		}
+	}
+	c.out.PodAnnotations = Value[[]string]{slices.Clone(*c.d.PodAnnotations), s}
 }
 
 // retry reads how long a lost stdio pipe is looked for.

@@ -31,6 +31,7 @@ type document struct {
 	UVMImage           *string           `toml:"uvm_image"`
 	ScaleCPULimits     *bool             `toml:"scale_cpu_limits_to_sandbox"`
 	Platform           *string           `toml:"platform"`
+	PodAnnotations     *[]string         `toml:"pod_annotations"`
 	DefaultAnnotations map[string]string `toml:"default_container_annotations"`
 
 	// The members of containerd's own section that are in ConfigBody too.

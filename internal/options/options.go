@@ -24,6 +24,7 @@
 //	uvm_image                     = 'C:\uvm'       # image that holds the utility VM
 //	scale_cpu_limits_to_sandbox   = true           #                                ScaleCpuLimitsToSandbox
 //	platform                      = "windows/amd64" #                               SandboxPlatform
+//	pod_annotations               = ["io.isol.*"]  # Sandbox API: what a pod's author may set
 //	[default_container_annotations]                #                                DefaultContainerAnnotations
 //	"io.microsoft.container.memory.sizeinmb" = "512"
 //
@@ -67,6 +68,7 @@ type Options struct {
 
 	ScaleCPULimits     Value[bool] // container CPU limits are of the host's processors: scale to the VM's
 	DefaultAnnotations map[string]string
+	PodAnnotations     Value[[]string]      // patterns of the annotations that count of a pod made by the Sandbox API
 	IORetry            Value[time.Duration] // how long to look for a lost stdio pipe; 0: for ever
 	NodeConfig         Value[string]        // path of the node's config file
 
