@@ -188,6 +188,7 @@ type UVM struct {
 	Image           string                     `json:"image,omitempty"` // folder that holds the utility VM; empty: found in the image's layers
 	Late            bool                       `json:"late,omitempty"`  // boots with the pod's first container, from its image: the pod has none of its own
 	MemoryMB        uint64                     `json:"memoryMB,omitempty"`
+	OverheadMB      uint64                     `json:"overheadMB,omitempty"` // of the guest's own, beyond the containers' limits
 	Processor       Processor                  `json:"processor,omitzero"`
 	AllowOvercommit bool                       `json:"allowOvercommit,omitempty"`
 	DeferredCommit  bool                       `json:"deferredCommit,omitempty"`

@@ -81,7 +81,7 @@ func (d *decision) vmMemory(u *UVM) error {
 	if size%2 != 0 {
 		size, why = size+1, why+", rounded up to an even number"
 	}
-	u.MemoryMB = size
+	u.MemoryMB, u.OverheadMB = size, d.overheadMB()
 	d.reason(fmt.Sprintf("utility VM memory = %d MB", size), input, why)
 	d.vmBacking(u)
 	return nil

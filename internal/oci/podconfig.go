@@ -53,6 +53,14 @@ type PodResources struct {
 	MemoryBytes int64 // 0 or less: no limit
 }
 
+// MemoryMB returns the memory limit in whole megabytes, 0 for none.
+func (r PodResources) MemoryMB() uint64 {
+	if r.MemoryBytes <= 0 {
+		return 0
+	}
+	return uint64(r.MemoryBytes) / mib
+}
+
 // Processors returns the whole processors that the quota is worth, 0 for no
 // limit.
 func (r PodResources) Processors() uint64 {
@@ -210,8 +218,8 @@ func DefaultPodAnnotations() []string { return []string{"io.microsoft.virtualmac
 // Of the pod's annotations only those count that a pattern of allowed matches:
 // containerd filters them where it writes a spec, and hands over all of them
 // where it does not. left are those that would have meant something to isol.
-func (c *PodConfig) Spec(id, namespace string, allowed []string) (spec *specs.Spec, left []string) {
-	annotations := make(map[string]string, len(c.Annotations)+3)
+func (c *PodConfig) Spec(allowed []string) (spec *specs.Spec, left []string) {
+	annotations := make(map[string]string, len(c.Annotations)+1)
 	for _, key := range slices.Sorted(maps.Keys(c.Annotations)) {
 		switch {
 		case matches(allowed, key):
@@ -220,16 +228,32 @@ func (c *PodConfig) Spec(id, namespace string, allowed []string) (spec *specs.Sp
 			left = append(left, key)
 		}
 	}
-	annotations[keyContainerType], annotations[keySandboxID] = "sandbox", id
 	annotations[keyHostProcess] = strconv.FormatBool(c.HostProcess)
-	spec = &specs.Spec{
+	return &specs.Spec{
 		Version: specs.Version, Hostname: c.Hostname, Annotations: annotations,
 		Windows: &specs.Windows{Resources: c.Resources.spec()},
+	}, left
+}
+
+// SandboxSpec makes spec that of sandbox id, in the given network namespace if
+// there is one: what containerd's CRI adds to the spec of a pause container.
+// annotations are those of the request, stronger than the spec's own. spec is
+// changed; it is the caller's.
+func SandboxSpec(spec *specs.Spec, id, namespace string, annotations map[string]string) *specs.Spec {
+	all := maps.Clone(spec.Annotations)
+	if all == nil {
+		all = make(map[string]string, len(annotations)+2)
 	}
-	if namespace != "" {
-		spec.Windows.Network = &specs.WindowsNetwork{NetworkNamespace: namespace}
+	maps.Copy(all, annotations)
+	all[keyContainerType], all[keySandboxID] = "sandbox", id
+	spec.Annotations = all
+	if namespace != "" && spec.Windows != nil {
+		if spec.Windows.Network == nil {
+			spec.Windows.Network = new(specs.WindowsNetwork)
+		}
+		spec.Windows.Network.NetworkNamespace = namespace
 	}
-	return spec, left
+	return spec
 }
 
 // matches is containerd's rule for pod_annotations: path.Match.

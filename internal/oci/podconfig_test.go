@@ -136,13 +136,14 @@ func TestPodConfigRefuses(t *testing.T) {
 func TestPodConfigSpec(t *testing.T) {
 	c := podConfigOf(fullPodConfig())
 	c.HostProcess = false
-	spec, left := c.Spec("p1", "5b45201d-f2f2-4f3b-85bb-30ff1f953599", DefaultPodAnnotations())
+	spec, left := c.Spec(DefaultPodAnnotations())
+	spec = SandboxSpec(spec, "p1", "5b45201d-f2f2-4f3b-85bb-30ff1f953599", map[string]string{"example.com/a": "b"})
 	limit, count := uint64(3<<30), uint64(3)
 	want := &specs.Spec{
 		Version: specs.Version, Hostname: "web-0",
 		Annotations: map[string]string{
 			"io.isol.isolation": "hyperv", "io.kubernetes.cri.container-type": "sandbox", "io.kubernetes.cri.sandbox-id": "p1",
-			"microsoft.com/hostprocess-container": "false",
+			"microsoft.com/hostprocess-container": "false", "example.com/a": "b",
 		},
 		Windows: &specs.Windows{
 			Network: &specs.WindowsNetwork{NetworkNamespace: "5b45201d-f2f2-4f3b-85bb-30ff1f953599"},
@@ -162,8 +163,8 @@ func TestPodConfigSpec(t *testing.T) {
 		t.Errorf("request %+v, error %v", r, err)
 	}
 	c.HostProcess = true
-	spec, _ = c.Spec("p1", "", nil)
-	if r, err := Parse(spec, nil); err != nil || !r.HostProcess.Requested.V || r.Network.NamespaceID != "" {
+	spec, _ = c.Spec(nil)
+	if r, err := Parse(SandboxSpec(spec, "p1", "", nil), nil); err != nil || !r.HostProcess.Requested.V || r.Network.NamespaceID != "" {
 		t.Errorf("HostProcess: request %+v, error %v", r, err)
 	}
 }

@@ -25,7 +25,8 @@ type kernel interface {
 // then Delete's.
 type container struct {
 	compute hcs.Compute
-	vm      VM // that the container owns: its end is the container's; nil for none
+	vm      VM     // that the container owns: its end is the container's; nil for none
+	frame   *frame // compute, if this is a sandbox in which nothing runs; nil for none
 	// makeSure ends the system through a new handle, if it still runs. It is
 	// for an end that our own handle did not see: the service went away, or
 	// did not answer.
@@ -69,13 +70,22 @@ func (c *container) end(grace bool) {
 // the container's own goes at once.
 func (c *container) force() {
 	c.log.Warn("the init did not die of SIGKILL: terminating its container")
-	if c.vm == nil {
+	vm := c.machine()
+	if vm == nil {
 		c.ask("terminate", c.limits.Terminate, c.compute.Terminate)
 		return
 	}
-	if err := c.vm.Close(); err != nil {
+	if err := vm.Close(); err != nil {
 		c.log.Warn("close the container's VM", "error", err)
 	}
+}
+
+// machine returns the VM that ends with the container, nil for none.
+func (c *container) machine() VM {
+	if c.frame != nil {
+		return c.frame.machine()
+	}
+	return c.vm
 }
 
 // notCreated strikes the record of a system whose creation failed: by contract

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/isolation"
@@ -20,7 +21,7 @@ func (p *Pod) Create(ctx context.Context, req CreateTask) error {
 	if err := checkCreate(&req); err != nil {
 		return err
 	}
-	if req.Plan.Role == isolation.RoleSandbox {
+	if req.Plan.Role == isolation.RoleSandbox && !req.Plan.Bare {
 		req.Process = keepAlive(req.Process)
 	}
 	k, err := p.kernelFor(&req)
@@ -37,13 +38,27 @@ func (p *Pod) Create(ctx context.Context, req CreateTask) error {
 		close(t.init.done)
 		return err
 	}
-	p.cfg.Events.Publish(TaskCreate{ID: req.ID, Bundle: req.Bundle, Rootfs: req.Rootfs, Stdio: req.Stdio})
+	t.publish(TaskCreate{ID: req.ID, Bundle: req.Bundle, Rootfs: req.Rootfs, Stdio: req.Stdio})
 	t.init.must(evCreated)
+	// Its sandbox may have ended meanwhile: whoever ended the pod could not end
+	// a container that was being created.
+	if req.Plan.Role == isolation.RoleWorkload && p.sandboxEnded() {
+		t.init.abort(1)
+	}
 	return nil
 }
 
+// sandboxEnded reports whether the pod's sandbox has ended, or is gone.
+func (p *Pod) sandboxEnded() bool {
+	p.mu.Lock()
+	sandbox := p.sandboxLocked()
+	p.mu.Unlock()
+	return sandbox == nil || sandbox.init.current() > stateRunning
+}
+
 func newTask(cfg *Config, log *slog.Logger, req *CreateTask) *task {
-	t := &task{id: req.ID, bundle: req.Bundle, plan: req.Plan, cfg: cfg, log: log.With("id", req.ID), execs: map[string]*process{}}
+	t := &task{id: req.ID, bundle: req.Bundle, plan: req.Plan, cfg: cfg, log: log.With("id", req.ID),
+		created: time.Now(), execs: map[string]*process{}}
 	t.init = newProcess(t, "", req.Process, req.Stdio)
 	return t
 }
@@ -136,6 +151,9 @@ func (t *task) openStreams(s *steps, p *process) error {
 func (p *Pod) CreateExec(ctx context.Context, req CreateExec) error {
 	t, err := p.task(req.ID)
 	if err != nil {
+		return err
+	}
+	if err := mayChange(t, taskService, evExec); err != nil {
 		return err
 	}
 	if req.ExecID == "" || req.ExecID == req.ID {

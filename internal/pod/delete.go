@@ -21,6 +21,9 @@ func (p *Pod) Delete(ctx context.Context, id, execID string) (Exit, error) {
 		return Exit{}, err
 	}
 	t := proc.task
+	if err := mayChange(t, taskService, evDelete); err != nil {
+		return Exit{}, err
+	}
 	if proc.isInit() && t.plan.Role == isolation.RoleSandbox {
 		if err := p.checkNoneLive(t); err != nil {
 			return Exit{}, err

@@ -18,11 +18,12 @@ import (
 //
 //	standalone  boots a VM, runs its container in it, closes the VM with it
 //	sandbox     boots a VM, which is its container, closes the VM with it
-//	workload    runs its container in the VM of its sandbox, never closes it
+//	workload    runs its container in the VM of its sandbox, never closes it;
+//	            the first one boots it, if the sandbox had no image for it
 type vmKernel struct {
-	cfg *Config
-	log *slog.Logger
-	vm  VM // of the sandbox; nil: boot one
+	cfg   *Config
+	log   *slog.Logger
+	frame *frame // of the sandbox whose VM it is; nil: boot one
 }
 
 // create implements kernel.
@@ -40,14 +41,9 @@ func (k *vmKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *con
 	if err != nil {
 		return nil, err
 	}
-	vm := k.vm
-	if vm == nil {
-		if vm, err = k.boot(s, req, c); err != nil {
-			return nil, err
-		}
-		c.makeSure = func(context.Context) error { return vm.Close() }
-	} else {
-		c.makeSure = func(context.Context) error { return stillIn(vm, c, req.ID) }
+	vm, err := k.machine(s, req, c)
+	if err != nil {
+		return nil, err
 	}
 	if err := k.connect(s, c, vm, net); err != nil {
 		return nil, err
@@ -57,13 +53,33 @@ func (k *vmKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *con
 		return nil, err
 	}
 	if req.Plan.Role == isolation.RoleSandbox {
-		c.vm, c.compute = vm, newVMSandbox(req.ID, vm)
+		c.frame = newFrame(req.Plan, vm)
+		c.compute = c.frame
 		return c, nil
 	}
-	if k.vm == nil {
-		c.vm = vm
-	}
 	return c, k.createIn(s, req, c, vm, doc.Facts{Owner: k.cfg.Owner, Namespace: net.id, Devices: devices})
+}
+
+// machine returns the VM that req runs in: its pod's, or one of its own.
+func (k *vmKernel) machine(s *steps, req *CreateTask, c *container) (vm VM, err error) {
+	if k.frame == nil {
+		if vm, err = k.boot(s, req, c); err != nil {
+			return nil, err
+		}
+		c.makeSure = func(context.Context) error { return vm.Close() }
+		if req.Plan.Role != isolation.RoleSandbox {
+			c.vm = vm
+		}
+		return vm, nil
+	}
+	if vm, err = k.frame.machineFor(s, k, req); err != nil {
+		return nil, err
+	}
+	c.makeSure = func(context.Context) error { return stillIn(vm, c, req.ID) }
+	if k.frame.late != nil {
+		req.Plan, err = req.Plan.Rejoin(k.frame.current())
+	}
+	return vm, err
 }
 
 // boot boots the task's own VM.

@@ -35,6 +35,9 @@ func (p *Pod) Kill(ctx context.Context, req Kill) error {
 	if err != nil {
 		return err
 	}
+	if err := mayChange(t, taskService, evKill); err != nil {
+		return err
+	}
 	if !req.All {
 		proc, err := t.process(req.ExecID)
 		if err != nil {
@@ -125,7 +128,7 @@ func (p *process) markKilledLocked() {
 func (p *process) killRunning(h hcs.Process) error {
 	delivered, err := p.kill(h)
 	switch {
-	case errors.Is(err, hcs.ErrTimeout) && p.isInit() && p.task.container.vm != nil:
+	case errors.Is(err, hcs.ErrTimeout) && p.isInit() && p.task.container.machine() != nil:
 		// The guest hangs; the reaper ends the VM, which needs no guest.
 		p.task.log.Warn("SIGKILL was not answered in time", "error", err)
 		return nil

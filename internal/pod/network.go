@@ -76,11 +76,11 @@ func mustExist(err error) error {
 	return &fault.Error{Kind: fault.FailedPrecondition, Err: err, Hint: "windows.network names it: it must exist before the container"}
 }
 
-// connect gives the VM the network of its first container, or one that was made
-// for a container alone. The workloads of a pod only name what their sandbox
+// connect gives the VM the network of its pod, or of the container that it was
+// booted for. The workloads of a pod only name what their sandbox
 // has connected.
 func (k *vmKernel) connect(s *steps, c *container, vm VM, net joined) error {
-	if net.id == "" || k.vm != nil && !net.ours {
+	if net.id == "" || k.frame != nil && !net.ours {
 		return nil
 	}
 	return s.do("connect", k.cfg.Deadlines.Network, func(ctx context.Context) error {

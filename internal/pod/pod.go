@@ -54,15 +54,17 @@ func (p *Pod) kernelFor(req *CreateTask) (kernel, error) {
 	switch {
 	case req.Plan.Guest != isolation.GuestWindows:
 		what = "Linux guests"
+	case req.Plan.Bare && (req.Plan.UVM == nil || req.Plan.UVM.Late && p.cfg.VMs != nil):
+		return &frameKernel{cfg: &p.cfg, log: p.log}, nil
 	case req.Plan.Mode == isolation.ModeProcess:
 		return &hostKernel{cfg: &p.cfg, log: p.log}, nil
 	case req.Plan.Mode == isolation.ModeHyperV && p.cfg.VMs != nil:
-		vm := p.sandboxVM()
-		if vm == nil && req.Plan.Role == isolation.RoleWorkload {
+		f := p.sandboxFrame()
+		if f == nil && req.Plan.Role == isolation.RoleWorkload {
 			return nil, &fault.Error{Kind: fault.FailedPrecondition, Op: "create task", Subject: req.ID,
 				Detail: "its sandbox " + req.Plan.SandboxID + " does not run", Hint: "create and start the sandbox first"}
 		}
-		return &vmKernel{cfg: &p.cfg, log: p.log, vm: vm}, nil
+		return &vmKernel{cfg: &p.cfg, log: p.log, frame: f}, nil
 	case req.Plan.Mode == isolation.ModeHyperV:
 		what = "Hyper-V isolation"
 	case req.Plan.Mode == isolation.ModeHostProcess:
@@ -74,15 +76,16 @@ func (p *Pod) kernelFor(req *CreateTask) (kernel, error) {
 		Detail: "this isol does not run " + what + " yet", Hint: "process isolation works"}
 }
 
-// sandboxVM returns the VM of the pod's sandbox, nil if there is none yet.
-func (p *Pod) sandboxVM() VM {
+// sandboxFrame returns the frame of the pod's running sandbox, nil if there is
+// none.
+func (p *Pod) sandboxFrame() *frame {
 	p.mu.Lock()
 	sandbox := p.sandboxLocked()
 	p.mu.Unlock()
 	if sandbox == nil || sandbox.init.current() != stateRunning {
 		return nil
 	}
-	return sandbox.container.vm
+	return sandbox.container.frame
 }
 
 // admit takes a task into the pod if its role fits what is there.

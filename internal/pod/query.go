@@ -104,12 +104,16 @@ func (t *task) readStats() (Stats, error) {
 
 // vmStats returns the statistics of the VM that the task owns, nil for none.
 func (t *task) vmStats() (*VMStats, error) {
-	if t.init.current() != stateRunning || t.container.vm == nil {
+	if t.init.current() != stateRunning {
+		return nil, nil
+	}
+	vm := t.container.machine()
+	if vm == nil {
 		return nil, nil
 	}
 	ctx, cancel := bounded(t.cfg.Deadlines.Query)
 	defer cancel()
-	props, err := t.container.vm.Properties(ctx, schema.PropertyQuery{
+	props, err := vm.Properties(ctx, schema.PropertyQuery{
 		PropertyTypes: []schema.PropertyType{schema.PropertyStatistics, schema.PropertyMemory},
 	})
 	if endedError(err) || errors.Is(err, hcs.ErrInvalidState) {

@@ -35,8 +35,12 @@ var signals = []signal{
 // isKill reports whether the signal ends the process without asking it.
 func (s signal) isKill() bool { return s.deliver == "" }
 
-// SignalKill is the number of the signal that ends a process at once.
-const SignalKill = 0x9
+// SignalKill is the number of the signal that ends a process at once,
+// SignalTerm that of the one that asks it to end.
+const (
+	SignalKill = 0x9
+	SignalTerm = 0xf
+)
 
 // ParseSignal returns the number that Kill takes for a signal's name, with or
 // without SIG and in any case, or number. Errors: InvalidArgument naming what

@@ -14,6 +14,17 @@ import (
 // FailedPrecondition unless created, and those of the steps; a task whose Start
 // failed is stopped and holds nothing.
 func (p *Pod) Start(ctx context.Context, id, execID string) (uint32, error) {
+	t, err := p.task(id)
+	if err != nil {
+		return 0, err
+	}
+	if err := mayChange(t, taskService, evStart); err != nil {
+		return 0, err
+	}
+	return p.start(ctx, id, execID)
+}
+
+func (p *Pod) start(ctx context.Context, id, execID string) (uint32, error) {
 	proc, err := p.find(id, execID)
 	if err != nil {
 		return 0, err
@@ -146,7 +157,7 @@ func (p *process) started(handle hcs.Process) {
 		}
 	}
 	if p.isInit() {
-		t.cfg.Events.Publish(TaskStart{ID: t.id, PID: handle.PID()})
+		t.publish(TaskStart{ID: t.id, PID: handle.PID()})
 	} else {
 		t.cfg.Events.Publish(ExecStarted{ID: t.id, ExecID: p.execID, PID: handle.PID()})
 	}

@@ -46,12 +46,15 @@ type event uint8
 // The events. The first group is what clients ask for, the second what the
 // machine itself finds.
 const (
-	evStart  event = iota // Start
-	evKill                // Kill
-	evResize              // Resize
-	evExec                // CreateExec; asked of the init
-	evUpdate              // Update; asked of the init
-	evDelete              // Delete
+	evStart    event = iota // Start
+	evKill                  // Kill
+	evResize                // Resize
+	evExec                  // CreateExec; asked of the init
+	evUpdate                // Update; asked of the init
+	evDelete                // Delete
+	evStop                  // StopSandbox; asked of a sandbox
+	evPing                  // PingSandbox; asked of a sandbox
+	evShutdown              // ShutdownSandbox; asked of a sandbox
 
 	evCreated      // Create has done its steps
 	evCreateFailed // Create has failed and undone its steps
@@ -64,7 +67,7 @@ const (
 	eventCount
 )
 
-var eventNames = [eventCount]string{"start", "kill", "resize", "exec", "update", "delete",
+var eventNames = [eventCount]string{"start", "kill", "resize", "exec", "update", "delete", "stop", "ping", "shut down",
 	"created", "create failed", "started", "start failed", "exited", "done", "delete failed", "deleted"}
 
 func (e event) String() string { return eventNames[e] }
@@ -115,6 +118,18 @@ var transitions = [eventCount][stateCount]rule{
 		precondition("wait for create to return"), to(stateExiting), precondition("kill it first"),
 		precondition("kill it first"), to(stateExiting), to(stateDeleting),
 		precondition("it is being deleted"), gone("")),
+	evStop: column( // ends what there is, and what has ended is what the caller wants
+		precondition("wait for create to return"), to(stateCreated), to(stateStarting),
+		to(stateRunning), to(stateExiting), to(stateStopped),
+		to(stateDeleting), gone("")),
+	evPing: column(
+		precondition("wait for create to return"), to(stateCreated), to(stateStarting),
+		to(stateRunning), precondition("it has ended"), precondition("it has ended"),
+		precondition("it is being deleted"), gone("")),
+	evShutdown: column(
+		precondition("wait for create to return"), to(stateCreated), precondition("wait for start to return"),
+		to(stateRunning), to(stateExiting), to(stateStopped),
+		to(stateDeleting), gone("")),
 
 	evCreated:      column(to(stateCreated), never, never, never, never, never, never, never),
 	evCreateFailed: column(to(stateDeleted), never, never, never, never, never, never, never),

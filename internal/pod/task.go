@@ -23,6 +23,7 @@ type task struct {
 	journal *journal.Journal
 	init    *process
 	stats   flight[Stats]
+	created time.Time
 
 	container *container // set before the init is created, not changed after
 
@@ -58,6 +59,14 @@ func newProcess(t *task, execID string, spec oci.Process, stdio StdioConfig) *pr
 		killed: make(chan struct{}), vanished: make(chan struct{}), done: make(chan struct{}),
 		exit:       Exit{Status: UnknownExitStatus},
 		delivering: map[schema.Signal]*delivery{},
+	}
+}
+
+// publish sends an event of the task. A sandbox of the Sandbox API has none:
+// containerd sends those of sandboxes itself.
+func (t *task) publish(e Event) {
+	if madeBy(t.plan) == taskService {
+		t.cfg.Events.Publish(e)
 	}
 }
 
@@ -130,7 +139,7 @@ func (p *process) finish(status uint32, publish bool) {
 		p.task.log.Error("transition", "error", err)
 	}
 	if publish {
-		p.task.cfg.Events.Publish(TaskExit{ID: p.task.id, ExecID: p.eventID(), PID: exit.PID, ExitStatus: status, ExitedAt: exit.At})
+		p.task.publish(TaskExit{ID: p.task.id, ExecID: p.eventID(), PID: exit.PID, ExitStatus: status, ExitedAt: exit.At})
 	}
 	close(p.done)
 }

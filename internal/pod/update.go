@@ -20,6 +20,15 @@ const mebibyte = 1 << 20
 // FailedPrecondition unless created or running, Unimplemented for what this
 // host's build or isol cannot change.
 func (p *Pod) Update(ctx context.Context, req Update) error {
+	if t, err := p.task(req.ID); err == nil {
+		if err := mayChange(t, taskService, evUpdate); err != nil {
+			return err
+		}
+	}
+	return p.update(ctx, req)
+}
+
+func (p *Pod) update(ctx context.Context, req Update) error {
 	changes, err := updateRequests(req, p.cfg.HostBuild)
 	if err != nil {
 		return fault.Wrap(err, "update", req.ID)

@@ -109,6 +109,7 @@ func newServer(m Machine, flags launch.Flags, params *bootapi.BootstrapParams, o
 		Namespace: flags.Namespace, Version: versionText(buildVersion()),
 		Pod: p, Admit: reader, Events: events, Exit: end.begin, Log: log,
 	}
+	s.OptionsType, s.Options = launch.Options(params)
 	s.Register(server)
 	return server, nil
 }

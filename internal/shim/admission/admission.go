@@ -84,7 +84,7 @@ func (r *Reader) Admit(req Request) (pod.CreateTask, error) {
 	if err != nil {
 		return pod.CreateTask{}, err
 	}
-	if err := r.facing(&in, req, found); err != nil {
+	if err := r.facing(&in, req.ID, found, req.Pod); err != nil {
 		return pod.CreateTask{}, err
 	}
 	plan, err := isolation.Decide(in)
@@ -111,7 +111,7 @@ func initProcess(req *oci.Request, terminal bool) (oci.Process, error) {
 }
 
 // facing fills in what the container faces: node, host, image, pod.
-func (r *Reader) facing(in *isolation.Input, req Request, found layers.Layers) (err error) {
+func (r *Reader) facing(in *isolation.Input, id string, found layers.Layers, joins *isolation.Plan) (err error) {
 	path := r.NodeConfig
 	if in.Options.NodeConfig.Set() {
 		path = in.Options.NodeConfig.V
@@ -123,7 +123,7 @@ func (r *Reader) facing(in *isolation.Input, req Request, found layers.Layers) (
 		return fault.Wrap(err, "read the facts of this machine", "")
 	}
 	if in.Image, err = r.Image(found.Parents); err != nil {
-		return fault.Wrap(err, "read the image of", req.ID)
+		return fault.Wrap(err, "read the image of", id)
 	}
 	if folder := isolation.UVMImage(in.Request, in.Options); folder != "" {
 		// The VM boots from there, whatever the image's own layers hold.
@@ -134,7 +134,7 @@ func (r *Reader) facing(in *isolation.Input, req Request, found layers.Layers) (
 		in.Image.UVM, in.Image.UVMSource, in.Image.UVMFolder = vm.UVM, vm.UVMSource, vm.UVMFolder
 	}
 	if in.Request.Role == oci.RoleWorkload {
-		in.Pod = req.Pod
+		in.Pod = joins
 		if in.Pod == nil {
 			return &fault.Error{Kind: fault.FailedPrecondition,
 				Detail: fmt.Sprintf("it joins sandbox %s, which this shim has not created", in.Request.SandboxID),

@@ -22,6 +22,7 @@ import (
 	"github.com/isolrun/isol/internal/hcs/schema"
 	"github.com/isolrun/isol/internal/isolation"
 	"github.com/isolrun/isol/internal/layers"
+	"github.com/isolrun/isol/internal/oci"
 	"github.com/isolrun/isol/internal/pod"
 )
 
@@ -84,7 +85,14 @@ func pidsResponse(list []pod.ProcessInfo) (*task.PidsResponse, error) {
 }
 
 func statsResponse(s pod.Stats) (*task.StatsResponse, error) {
-	value, err := anyOf(&stats.Statistics{VM: vmStatistics(s.VM), Container: &stats.Statistics_Windows{Windows: &stats.WindowsContainerStatistics{
+	value, err := statistics(s)
+	return &task.StatsResponse{Stats: value}, err
+}
+
+// statistics packs a container's or a sandbox's figures in the type that CRI
+// asserts.
+func statistics(s pod.Stats) (*anypb.Any, error) {
+	return anyOf(&stats.Statistics{VM: vmStatistics(s.VM), Container: &stats.Statistics_Windows{Windows: &stats.WindowsContainerStatistics{
 		Timestamp:          timestamp(s.Timestamp),
 		ContainerStartTime: timestamp(s.ContainerStart),
 		UptimeNS:           uint64(s.Uptime),
@@ -101,7 +109,6 @@ func statsResponse(s pod.Stats) (*task.StatsResponse, error) {
 			WriteCountNormalized: s.StorageWriteCount, WriteSizeBytes: s.StorageWriteBytes,
 		},
 	}}})
-	return &task.StatsResponse{Stats: value}, err
 }
 
 // vmStatistics are those of a task that owns a utility VM.
@@ -164,6 +171,27 @@ func updateOf(r *task.UpdateTaskRequest) (pod.Update, error) {
 		for _, a := range c.Affinity {
 			u.CPU.Affinity = append(u.CPU.Affinity, isolation.AffinityMask{Mask: a.Mask, Group: a.Group})
 		}
+	}
+	return u, nil
+}
+
+// podUpdate is what new limits of a pod mean for it; one without memory and CPU
+// changes nothing. Errors: Unimplemented, which containerd's CRI tolerates, for a
+// pod without a utility VM.
+func podUpdate(plan *isolation.Plan, r oci.PodResources) (pod.Update, error) {
+	u := pod.Update{ID: plan.ID}
+	if plan.UVM == nil {
+		return u, &fault.Error{Kind: fault.Unimplemented, Detail: "a pod without a utility VM has no resources of its own",
+			Hint: "its containers have limits of their own: update those"}
+	}
+	size := plan.Resize(r.MemoryMB(), r.CPUQuota, r.CPUPeriod)
+	if size.MemoryMB != 0 {
+		bytes := size.MemoryMB << 20
+		u.MemoryBytes = &bytes
+	}
+	if size.Limit != 0 {
+		limit := uint16(size.Limit)
+		u.CPU = &pod.UpdateCPU{Maximum: &limit}
 	}
 	return u, nil
 }

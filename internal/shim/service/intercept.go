@@ -81,6 +81,9 @@ func (c *logged) note(req any) {
 	if r, ok := req.(interface{ GetID() string }); ok {
 		c.id = r.GetID()
 	}
+	if r, ok := req.(interface{ GetSandboxId() string }); ok {
+		c.id = r.GetSandboxId()
+	}
 	if r, ok := req.(interface{ GetExecID() string }); ok {
 		c.exec = r.GetExecID()
 	}

@@ -6,6 +6,8 @@ import (
 	task "github.com/containerd/containerd/api/runtime/task/v2"
 	"github.com/containerd/ttrpc"
 	"google.golang.org/protobuf/proto"
+
+	api "github.com/isolrun/isol/internal/shim/sandboxapi"
 )
 
 // The names under which the methods are served. Shims that answer version 2 are
@@ -15,11 +17,12 @@ const (
 	taskV3 = "containerd.task.v3.Task"
 )
 
-// Register serves both versions of the API.
+// Register serves both versions of the Task API, and the Sandbox API.
 func (s *Service) Register(server *ttrpc.Server) {
 	methods := s.methods()
 	server.RegisterService(taskV2, &ttrpc.ServiceDesc{Methods: methods})
 	server.RegisterService(taskV3, &ttrpc.ServiceDesc{Methods: methods})
+	server.RegisterService(api.Name, &ttrpc.ServiceDesc{Methods: s.sandboxMethods()})
 }
 
 func (s *Service) methods() map[string]ttrpc.Method {

@@ -1,5 +1,6 @@
-// Package service is containerd's Task API, versions 2 and 3: it decodes a
-// request, calls the pod, and encodes the answer. It decides nothing.
+// Package service is containerd's Task API, versions 2 and 3, and its Sandbox
+// API: it decodes a request, calls the pod, and encodes the answer. It decides
+// nothing.
 //
 //	ttrpc ─▶ interceptor ─▶ method ─▶ decode ─▶ admission ─▶ pod ─▶ encode
 //	           │ panic → Internal, fault kind → code, log, last call
@@ -30,19 +31,23 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/isolrun/isol/internal/fault"
-	"github.com/isolrun/isol/internal/isolation"
 	"github.com/isolrun/isol/internal/oci"
 	"github.com/isolrun/isol/internal/pod"
 	"github.com/isolrun/isol/internal/shim/admission"
 )
 
 // ShutdownLimit bounds the work that Shutdown does before it answers:
-// containerd waits 3 s.
-const ShutdownLimit = 2500 * time.Millisecond
+// containerd waits 3 s. SandboxShutdownLimit is that of ShutdownSandbox, for
+// which containerd sets no limit of its own.
+const (
+	ShutdownLimit        = 2500 * time.Millisecond
+	SandboxShutdownLimit = 30 * time.Second
+)
 
 // Admitter decides creates; *admission.Reader is one.
 type Admitter interface {
 	Admit(admission.Request) (pod.CreateTask, error)
+	AdmitSandbox(admission.Sandbox) (pod.CreateTask, error)
 }
 
 // Flusher waits until events have arrived; *event.Queue is one.
@@ -61,6 +66,11 @@ type Service struct {
 	Events    Flusher
 	Exit      func() // ends the process, soon; called at most once per Shutdown
 	Log       *slog.Logger
+
+	// The runtime options that the shim was started with, for sandboxes: their
+	// create carries the pod's config instead.
+	OptionsType string
+	Options     []byte
 }
 
 func (s *Service) create(ctx context.Context, r *task.CreateTaskRequest) (*task.CreateTaskResponse, error) {
@@ -71,7 +81,7 @@ func (s *Service) create(ctx context.Context, r *task.CreateTaskRequest) (*task.
 		ID: r.ID, Namespace: s.Namespace, Bundle: r.Bundle, Rootfs: mounts(r.Rootfs),
 		OptionsType: r.Options.GetTypeUrl(), Options: r.Options.GetValue(),
 		Stdio: pod.StdioConfig{Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Terminal: r.Terminal},
-		Pod:   s.sandbox(),
+		Pod:   s.Pod.SandboxPlan(),
 	}
 	create, err := s.Admit.Admit(req)
 	if err != nil {
@@ -81,16 +91,6 @@ func (s *Service) create(ctx context.Context, r *task.CreateTaskRequest) (*task.
 		return nil, err
 	}
 	return &task.CreateTaskResponse{Pid: s.pid(r.ID)}, nil
-}
-
-// sandbox returns the plan of the pod's sandbox; nil without one.
-func (s *Service) sandbox() *isolation.Plan {
-	for _, t := range s.Pod.Tasks() {
-		if t.Plan != nil && t.Plan.Role == isolation.RoleSandbox {
-			return t.Plan
-		}
-	}
-	return nil
 }
 
 // pid returns the pid of a task's init, 0 while there is none.
@@ -201,11 +201,17 @@ func (s *Service) shutdown(ctx context.Context, r *task.ShutdownRequest) (*empty
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ShutdownLimit)
 	defer cancel()
-	if err := errors.Join(s.Pod.Close(ctx), s.Events.Flush(ctx)); err != nil {
+	s.leave(ctx, s.Pod.Close(ctx))
+	return &emptypb.Empty{}, nil
+}
+
+// leave ends the shim once the events have arrived. closed is what could not be
+// released before.
+func (s *Service) leave(ctx context.Context, closed error) {
+	if err := errors.Join(closed, s.Events.Flush(ctx)); err != nil {
 		s.Log.Error("the shim ends with work left undone; the delete action takes it up", "error", err)
 	}
 	s.Exit()
-	return &emptypb.Empty{}, nil
 }
 
 func empty(err error) (*emptypb.Empty, error) { return &emptypb.Empty{}, err }
