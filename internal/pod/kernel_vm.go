@@ -36,6 +36,9 @@ func (k *vmKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *con
 		if err != nil {
 			c.abandon()
 		}
+		if err != nil && k.frame != nil && k.frame.hasEnded() {
+			err = k.frame.ended(s, err) // whatever else it made fail
+		}
 	}()
 	net, err := join(k.cfg, s, req, c) // before a VM boots in vain
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/journal"
 	"github.com/isolrun/isol/internal/layers"
 )
@@ -20,8 +21,10 @@ type lateVM struct {
 	sandbox CreateTask // its plan and bundle
 	journal *journal.Journal
 
-	turn chan struct{} // filled by whoever boots or releases; guards held
-	held *container    // what the VM holds; nil before it has booted
+	turn     chan struct{}    // filled by whoever boots or releases; guards the rest
+	held     *container       // what the VM holds; nil before it has booted
+	host     hcs.Host         // from the first boot on
+	doubtful []*journal.Entry // of boots that were given up: their VM may have come
 }
 
 // newLateFrame makes the frame of a pod whose VM comes later. c, the sandbox's
@@ -56,6 +59,16 @@ func (f *frame) machineFor(s *steps, k *vmKernel, req *CreateTask) (VM, error) {
 	return f.late.boot(s, k, req)
 }
 
+// hasEnded reports whether the sandbox has ended.
+func (f *frame) hasEnded() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // ended is the error of a container that finds its sandbox ended.
 func (f *frame) ended(s *steps, err error) error {
 	return &fault.Error{Kind: fault.FailedPrecondition, Op: s.what, Subject: s.id, Err: err,
@@ -76,10 +89,8 @@ func (l *lateVM) boot(s *steps, k *vmKernel, req *CreateTask) (VM, error) {
 		case <-stop:
 		}
 	}()
-	select {
-	case <-l.frame.done:
+	if l.frame.hasEnded() {
 		return nil, l.frame.ended(s, nil)
-	default:
 	}
 	booting := &steps{ctx: ctx, what: s.what, id: s.id}
 	held := &container{limits: &k.cfg.Deadlines, journal: l.journal, log: k.log.With("id", l.sandbox.ID), gone: make(chan struct{})}
@@ -91,8 +102,12 @@ func (l *lateVM) boot(s *steps, k *vmKernel, req *CreateTask) (VM, error) {
 		err = k.connect(booting, held, vm, joined{id: l.sandbox.Plan.Container.Network.NamespaceID})
 	}
 	s.took = append(s.took, booting.took...)
+	if err == nil && l.frame.hasEnded() {
+		err = l.frame.ended(s, nil)
+	}
 	if err != nil {
 		held.abandon()
+		l.host, l.doubtful = k.cfg.Host, append(l.doubtful, held.doubtful...)
 		return nil, err
 	}
 	l.held = held
@@ -114,8 +129,19 @@ func (l *lateVM) release(ctx context.Context) error {
 	case <-ctx.Done():
 		return fault.New(fault.DeadlineExceeded, "the boot of utility VM %s does not end: %w", l.sandbox.Plan.UVM.ID, context.Cause(ctx))
 	}
-	if l.held == nil {
-		return nil
+	if l.held != nil {
+		if err := l.held.free(); err != nil {
+			return err
+		}
 	}
-	return l.held.free()
+	for len(l.doubtful) > 0 {
+		if err := undoSystem(ctx, l.host, l.sandbox.Plan.UVM.ID); err != nil {
+			return err
+		}
+		if err := l.journal.Release(l.doubtful[0]); err != nil {
+			return err
+		}
+		l.doubtful = l.doubtful[1:]
+	}
+	return nil
 }
