@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -30,6 +31,7 @@ import (
 	"github.com/isolrun/isol/internal/shim/launch"
 	"github.com/isolrun/isol/internal/stdio"
 	"github.com/isolrun/isol/test/hcsemu"
+	"github.com/isolrun/isol/test/hcsemu/guest"
 	"github.com/isolrun/isol/test/hcsemu/layerdriver"
 	"github.com/isolrun/isol/test/hcsemu/netdriver"
 )
@@ -44,13 +46,15 @@ const (
 // that is this test.
 type lab struct {
 	*testing.T
-	emu    *hcsemu.Emulator
-	pipes  *pipes
-	ctrd   *containerd
-	tasks  task.TTRPCTaskService
-	tasks2 taskv2.TTRPCTaskService
-	ended  <-chan struct{} // closed when the shim has shut down
-	bundle string
+	emu      *hcsemu.Emulator
+	pipes    *pipes
+	ctrd     *containerd
+	conn     *ttrpc.Client
+	tasks    task.TTRPCTaskService
+	tasks2   taskv2.TTRPCTaskService
+	ended    <-chan struct{} // closed when the shim has shut down
+	machines *guest.Machines
+	bundle   string
 }
 
 // The log of a whole shim is of use only where a test is watched.
@@ -74,10 +78,16 @@ func withOptions(t *testing.T, toml string) labOption {
 	}
 }
 
+// withVMs lets the shim boot utility VMs.
+func withVMs(m *Machine, _ *bootapi.BootstrapParams) {
+	m.VM.NameToGUID = func(string) (string, error) { return "", nil }
+}
+
 func newLab(t *testing.T, opts ...labOption) *lab {
 	t.Helper()
 	t.Setenv("ProgramData", t.TempDir())
-	l := &lab{T: t, emu: hcsemu.New(hcsemu.Config{}), pipes: newPipes(), bundle: t.TempDir()}
+	l := &lab{T: t, pipes: newPipes(), bundle: t.TempDir(), machines: &guest.Machines{Runner: hcsemu.NewScripted(), Build: 20348}}
+	l.emu = hcsemu.New(hcsemu.Config{Hypervisor: true, Runner: l.machines})
 	t.Cleanup(l.emu.Close)
 	client := l.emu.Connect(hcsemu.Caller{PID: 4711, Exe: Owner})
 	l.ctrd = newContainerd(t)
@@ -90,12 +100,19 @@ func newLab(t *testing.T, opts ...labOption) *lab {
 		},
 		Image:   func([]string) (host.Image, error) { return host.Image{}, nil },
 		Network: netdriver.New(client),
-		Pipes:   l.pipes,
-		System:  launch.Native(),
+		Pipes:  l.pipes,
+		System: launch.Native(),
 	}
 	params := &bootapi.BootstrapParams{InstanceID: "c1", Namespace: "default", ContainerdTtrpcAddress: l.ctrd.address}
 	for _, o := range opts {
 		o(&m, params)
+	}
+	if m.VM.NameToGUID != nil { // see withVMs
+		m.VM.Sockets = l.machines.Sockets
+		m.VM.NameToGUID = func(name string) (string, error) {
+			id, err := client.NameToGUID(context.Background(), name)
+			return fmt.Sprint(id), err
+		}
 	}
 	end := newEnding()
 	s, err := newServer(m, launch.Flags{Namespace: "default", ID: "c1"}, params, t.Output(), end)
@@ -103,7 +120,8 @@ func newLab(t *testing.T, opts ...labOption) *lab {
 		t.Fatal(err)
 	}
 	l.ended = end.done
-	conn := serveOn(t, s)
+	l.conn = serveOn(t, s)
+	conn := l.conn
 	l.tasks, l.tasks2 = task.NewTTRPCTaskClient(conn), taskv2.NewTTRPCTaskClient(conn)
 	t.Cleanup(func() {
 		end.begin()
