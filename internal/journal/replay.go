@@ -127,20 +127,47 @@ func Replay(ctx context.Context, path, id string, u Undoers) (Report, error) {
 
 // undo releases one entry and strikes it.
 func undo(ctx context.Context, path, id string, e *Entry, u Undoers) error {
-	if err := check(id, e.record); err != nil {
+	if err := u.release(ctx, id, e.record); err != nil {
+		return err
+	}
+	return strike(path, e.seq)
+}
+
+// release releases what a record of id's journal names.
+func (u Undoers) release(ctx context.Context, id string, r Record) error {
+	if err := check(id, r); err != nil {
 		return err
 	}
 	if err := context.Cause(ctx); err != nil {
-		return fault.Wrap(err, "undo "+string(e.record.Kind), e.record.Name)
+		return fault.Wrap(err, "undo "+string(r.Kind), r.Name)
 	}
-	f := u.Undo[e.record.Kind]
+	f := u.Undo[r.Kind]
 	if f == nil {
-		return fault.New(fault.Unimplemented, "nothing here can undo %s %q", e.record.Kind, e.record.Name)
+		return fault.New(fault.Unimplemented, "nothing here can undo %s %q", r.Kind, r.Name)
 	}
-	if err := f(ctx, e.record); err != nil {
-		return fault.Wrap(err, "undo "+string(e.record.Kind), e.record.Name)
+	return fault.Wrap(f(ctx, r), "undo "+string(r.Kind), r.Name)
+}
+
+// SettleSystem releases what is outstanding of a compute system, the last
+// acquired first, and strikes it: what its owner gave up and has no handle of,
+// because a call ended without an answer. Errors: those of the undoers, joined;
+// what failed stays outstanding.
+func (j *Journal) SettleSystem(ctx context.Context, id string, u Undoers) error {
+	j.mu.Lock()
+	open := slices.Clone(j.open)
+	j.mu.Unlock()
+	var errs []error
+	for _, e := range slices.Backward(open) {
+		if e.record.System != id && (e.record.Kind != KindComputeSystem || e.record.Name != id) {
+			continue
+		}
+		err := u.release(ctx, j.header.ID, e.record)
+		if err == nil {
+			err = j.Release(e)
+		}
+		errs = append(errs, err)
 	}
-	return strike(path, e.seq)
+	return errors.Join(errs...)
 }
 
 // strike appends by itself, since another process may replay at the same time.

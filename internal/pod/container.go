@@ -34,10 +34,9 @@ type container struct {
 	limits   *Deadlines
 	journal  *journal.Journal
 	log      *slog.Logger
-	holds    []hold           // in the order of release from the last to the first
-	gone     chan struct{}    // closed when end has done what it can
-	ended    bool             // the system is known to have ended
-	doubtful []*journal.Entry // of systems whose creation was given up: they may have come
+	holds    []hold        // in the order of release from the last to the first
+	gone     chan struct{} // closed when end has done what it can
+	ended    bool          // the system is known to have ended
 }
 
 // hold is one thing to release.
@@ -94,7 +93,6 @@ func (c *container) machine() VM {
 // whoever gave it up; its record stays for the case that the shim dies before.
 func (c *container) notCreated(entry *journal.Entry, err error) {
 	if fault.Is(err, fault.DeadlineExceeded) || fault.Is(err, fault.Canceled) {
-		c.doubtful = append(c.doubtful, entry)
 		return
 	}
 	if err := c.journal.Release(entry); err != nil {

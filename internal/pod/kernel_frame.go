@@ -26,7 +26,7 @@ func (k *frameKernel) create(s *steps, req *CreateTask, j *journal.Journal) (*co
 		return nil, err
 	}
 	if req.Plan.UVM != nil && req.Plan.UVM.Late {
-		c.frame = newLateFrame(req, c)
+		c.frame = newLateFrame(k.cfg, req, c)
 	} else {
 		c.frame = newFrame(req.Plan, nil)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/isolrun/isol/internal/fault"
-	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/journal"
 	"github.com/isolrun/isol/internal/layers"
 )
@@ -21,17 +20,17 @@ type lateVM struct {
 	sandbox CreateTask // its plan and bundle
 	journal *journal.Journal
 
-	turn     chan struct{}    // filled by whoever boots or releases; guards the rest
-	held     *container       // what the VM holds; nil before it has booted
-	host     hcs.Host         // from the first boot on
-	doubtful []*journal.Entry // of boots that were given up: their VM may have come
+	undo journal.Undoers
+
+	turn chan struct{} // filled by whoever boots or releases; guards held
+	held *container    // what the VM holds; nil before it has booted
 }
 
 // newLateFrame makes the frame of a pod whose VM comes later. c, the sandbox's
 // container, releases the VM.
-func newLateFrame(req *CreateTask, c *container) *frame {
+func newLateFrame(cfg *Config, req *CreateTask, c *container) *frame {
 	f := newFrame(req.Plan, nil)
-	f.late = &lateVM{frame: f, sandbox: *req, journal: c.journal, turn: make(chan struct{}, 1)}
+	f.late = &lateVM{frame: f, sandbox: *req, journal: c.journal, undo: cfg.Undo, turn: make(chan struct{}, 1)}
 	c.hold("utility VM "+req.Plan.UVM.ID, nil, c.limits.Terminate+c.limits.Network, f.late.release)
 	return f
 }
@@ -107,7 +106,6 @@ func (l *lateVM) boot(s *steps, k *vmKernel, req *CreateTask) (VM, error) {
 	}
 	if err != nil {
 		held.abandon()
-		l.host, l.doubtful = k.cfg.Host, append(l.doubtful, held.doubtful...)
 		return nil, err
 	}
 	l.held = held
@@ -134,14 +132,6 @@ func (l *lateVM) release(ctx context.Context) error {
 			return err
 		}
 	}
-	for len(l.doubtful) > 0 {
-		if err := undoSystem(ctx, l.host, l.sandbox.Plan.UVM.ID); err != nil {
-			return err
-		}
-		if err := l.journal.Release(l.doubtful[0]); err != nil {
-			return err
-		}
-		l.doubtful = l.doubtful[1:]
-	}
-	return nil
+	// A boot that was given up may have left a system that came after all.
+	return l.journal.SettleSystem(ctx, l.sandbox.Plan.UVM.ID, l.undo)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/host"
 	"github.com/isolrun/isol/internal/isolation"
+	"github.com/isolrun/isol/internal/journal"
 	"github.com/isolrun/isol/internal/layers"
 	"github.com/isolrun/isol/test/hcsemu"
 )
@@ -403,7 +404,7 @@ func TestLateVMDies(t *testing.T) {
 // slowVMs says when a boot begins, and boots until it is given up.
 type slowVMs struct{ began chan struct{} }
 
-func (v slowVMs) Boot(ctx context.Context, _ *isolation.UVM, _ layers.Layers) (VM, error) {
+func (v slowVMs) Boot(ctx context.Context, _ *isolation.UVM, _ layers.Layers, _ *journal.Journal) (VM, error) {
 	v.began <- struct{}{}
 	<-ctx.Done()
 	return nil, context.Cause(ctx)

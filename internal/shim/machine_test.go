@@ -100,8 +100,8 @@ func newLab(t *testing.T, opts ...labOption) *lab {
 		},
 		Image:   func([]string) (host.Image, error) { return host.Image{}, nil },
 		Network: netdriver.New(client),
-		Pipes:  l.pipes,
-		System: launch.Native(),
+		Pipes:   l.pipes,
+		System:  launch.Native(),
 	}
 	params := &bootapi.BootstrapParams{InstanceID: "c1", Namespace: "default", ContainerdTtrpcAddress: l.ctrd.address}
 	for _, o := range opts {
