@@ -100,6 +100,9 @@ func (l *lateVM) boot(s *steps, k *vmKernel, req *CreateTask) (VM, error) {
 	if err == nil {
 		err = k.connect(booting, held, vm, joined{id: l.sandbox.Plan.Container.Network.NamespaceID})
 	}
+	if err == nil {
+		_, err = k.hardware(booting, &first, held, vm) // the pod's drivers: a sandbox has no container to see devices
+	}
 	s.took = append(s.took, booting.took...)
 	if err == nil && l.frame.hasEnded() {
 		err = l.frame.ended(s, nil)
