@@ -50,9 +50,9 @@ func documents(p *isolation.Plan, req *oci.Request) ([]document, error) {
 }
 
 // noProcess reports whether nothing is run for the plan: the sandbox of a
-// Hyper-V pod is its VM.
+// Hyper-V pod is its VM, and one that the Sandbox API makes has no container.
 func noProcess(p *isolation.Plan) bool {
-	return p.Role == isolation.RoleSandbox && p.Mode == isolation.ModeHyperV
+	return p.Role == isolation.RoleSandbox && (p.Mode == isolation.ModeHyperV || p.Bare)
 }
 
 func containerDocument(p *isolation.Plan, req *oci.Request) (document, error) {
@@ -65,6 +65,8 @@ func containerDocument(p *isolation.Plan, req *oci.Request) (document, error) {
 	}
 	var err error
 	switch {
+	case p.Bare && p.UVM == nil:
+		d.Note = "none: the Sandbox API makes pods without a container of their own"
 	case noProcess(p):
 		d.Note = "none: the sandbox of a Hyper-V pod is its utility VM"
 	case p.Guest == isolation.GuestLinux:

@@ -35,6 +35,7 @@ func explainCommand() *cli.Command {
 			&cli.StringFlag{Name: "image-build", Usage: "build of the image, as 20348 or 10.0.20348.2700 (default: read from windows.layerFolders)"},
 			&cli.StringFlag{Name: "uvm-build", Usage: "build of the utility VM (default: the image's)"},
 			&cli.StringFlag{Name: "pod", Usage: "plan of the pod that the container joins: the file that explain --format json wrote for its sandbox"},
+			&cli.StringFlag{Name: "sandboxer", Value: podSandboxer, Usage: "of a pod's sandbox: " + podSandboxer + ", or " + shimSandboxer + " for the Sandbox API, which gives it no image"},
 			&cli.StringFlag{Name: "config", Usage: "the node's config file (default: what the options name, or %ProgramData%\\isol\\config.toml)"},
 			&cli.StringFlag{Name: "namespace", Usage: "containerd's namespace, for the node's policy"},
 			&cli.StringFlag{Name: "id", Value: "container", Usage: "id of the container"},
@@ -100,6 +101,13 @@ func readInput(c *cli.Command, path string) (isolation.Input, error) {
 	if in.Options, err = readOptions(c.String("options")); err != nil {
 		return in, err
 	}
+	switch s := c.String("sandboxer"); s {
+	case podSandboxer:
+	case shimSandboxer:
+		spec, in.Bare = oci.SandboxSpec(spec, in.ID, "", nil), true
+	default:
+		return in, fmt.Errorf("--sandboxer is %q: it is %s or %s", s, podSandboxer, shimSandboxer)
+	}
 	if in.Request, err = oci.Parse(spec, in.Options.DefaultAnnotations); err != nil {
 		return in, err
 	}
@@ -109,7 +117,12 @@ func readInput(c *cli.Command, path string) (isolation.Input, error) {
 	if in.Host, err = readHost(c.String("host")); err != nil {
 		return in, err
 	}
-	if in.Image, err = readImage(c, in.Request.System.LayerFolders); err != nil {
+	if in.Bare {
+		in.Image, err = readVMImage(c, isolation.UVMImage(in.Request, in.Options))
+	} else {
+		in.Image, err = readImage(c, in.Request.System.LayerFolders)
+	}
+	if err != nil {
 		return in, err
 	}
 	in.Pod, err = readPod(c.String("pod"))
@@ -189,6 +202,16 @@ func readImage(c *cli.Command, layerFolders []string) (host.Image, error) {
 		img.UVM, img.UVMSource = v, "--uvm-build"
 	}
 	return img, nil
+}
+
+// readVMImage reads the facts of the named folder that a pod without an image
+// boots its VM from; none if there is none.
+func readVMImage(c *cli.Command, folder string) (host.Image, error) {
+	if folder == "" {
+		return host.Image{}, nil
+	}
+	img, err := readImage(c, []string{folder, ""}) // the last is the scratch
+	return host.Image{UVM: img.UVM, UVMSource: img.UVMSource, UVMFolder: folder}, err
 }
 
 // readPod reads a plan that explain wrote, with or without documents.

@@ -200,3 +200,44 @@ func TestInstallerFitsItsImage(t *testing.T) {
 		}
 	}
 }
+
+// The other way to make pods changes who makes them and nothing else: a handler
+// whose options were lost on the way would run pods in another isolation.
+func TestEntriesOfTheSandboxAPI(t *testing.T) {
+	text, err := entriesFor(shimSandboxer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type entry struct {
+		Type      string         `toml:"runtime_type"`
+		Sandboxer string         `toml:"sandboxer"`
+		NoPause   bool           `toml:"disable_pause_image_pull"`
+		Pod       []string       `toml:"pod_annotations"`
+		Container []string       `toml:"container_annotations"`
+		Options   map[string]any `toml:"options"`
+	}
+	read := func(text string) map[string]entry {
+		var config struct {
+			Plugins map[string]struct {
+				Containerd struct {
+					Runtimes map[string]entry `toml:"runtimes"`
+				} `toml:"containerd"`
+			} `toml:"plugins"`
+		}
+		if err := toml.Unmarshal([]byte(text), &config); err != nil {
+			t.Fatal(err)
+		}
+		return config.Plugins["io.containerd.cri.v1.runtime"].Containerd.Runtimes
+	}
+	want := read(containerdEntries)
+	for name, e := range want {
+		e.Sandboxer, e.NoPause = "shim", true
+		want[name] = e
+	}
+	if d := cmp.Diff(want, read(text)); d != "" || len(want) == 0 {
+		t.Errorf("(-want +got): %s", d)
+	}
+	if _, err := entriesFor("pause"); err == nil || !strings.Contains(err.Error(), "podsandbox or shim") {
+		t.Errorf("another sandboxer: %v", err)
+	}
+}

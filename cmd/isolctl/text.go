@@ -46,7 +46,11 @@ func (p *printer) printf(format string, args ...any) {
 
 func (p *printer) summary(e explanation) {
 	plan := e.Plan
-	rows := [][2]string{{"isolation", modeText(plan)}, {"host", hostText(e.in.Host)}, {"image", sourced(plan.Versions.Image, e.in.Image.OSSource)}}
+	image := sourced(plan.Versions.Image, e.in.Image.OSSource)
+	if plan.Bare {
+		image = "none: the Sandbox API gives a pod no image"
+	}
+	rows := [][2]string{{"isolation", modeText(plan)}, {"host", hostText(e.in.Host)}, {"image", image}}
 	if plan.InVM() {
 		rows = append(rows, [2]string{"utility VM", vmText(plan, e.in.Pod)})
 	}
@@ -81,6 +85,9 @@ func vmText(p *isolation.Plan, pod *isolation.Plan) string {
 	s := sourced(p.Versions.UVM, p.Versions.UVMSource)
 	if u == nil {
 		return s
+	}
+	if u.Late && p.Bare {
+		s = "of the first container's image"
 	}
 	return fmt.Sprintf("%s: %s, %d MB, %d processors", u.ID, s, u.MemoryMB, u.Processor.Count)
 }

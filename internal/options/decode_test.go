@@ -80,6 +80,7 @@ vm_memory_mb = 2048
 vm_no_inherit_timezone = true
 boot_files_root = 'C:\boot'
 uvm_image = '\\server\share\uvm'
+pod_annotations = ["io.isol.*"]
 scale_cpu_limits_to_sandbox = true
 platform = "windows/amd64"
 [default_container_annotations]
@@ -106,6 +107,7 @@ platform = "windows/amd64"
 			Scrub:     Value[bool]{false, "option scrub_logs"},
 		},
 		ScaleCPULimits:     Value[bool]{true, "option scale_cpu_limits_to_sandbox"},
+		PodAnnotations:     Value[[]string]{[]string{"io.isol.*"}, "option pod_annotations"},
 		DefaultAnnotations: map[string]string{"io.microsoft.container.memory.sizeinmb": "512"},
 		IORetry:            Value[time.Duration]{2 * time.Minute, "option io_retry_timeout"},
 		NodeConfig:         Value[string]{`C:\isol.toml`, "option config"},
@@ -293,6 +295,8 @@ func TestTOMLErrors(t *testing.T) {
 		{"relative path", `log_file = "isol.log"`, bad, `option log_file: "isol.log" is not absolute: write it with its drive, as C:\folder`},
 		{"empty path", `config = ""`, bad, `option config: is empty`},
 		{"NUL in a path", "uvm_image = \"C:\\\\\\u0000\"", bad, `option uvm_image: "C:\\\x00" has a NUL in it`},
+		{"pattern", `pod_annotations = ["io.isol.*", "["]`, bad, `option pod_annotations: "[" is not a pattern: give a key, * matches any part of it`},
+		{"no pattern", `pod_annotations = [""]`, bad, `option pod_annotations: "" is not a pattern: give a key, * matches any part of it`},
 		{"retry", `io_retry_timeout = "soon"`, bad, `option io_retry_timeout: "soon" is not a duration such as 30s or 2m`},
 		{"retry of runhcs", `IoRetryTimeoutInSec = -1`, bad, `option IoRetryTimeoutInSec: -1 is not a whole number from 0 to 2147483647 (seconds)`},
 		{"two retries", "io_retry_timeout = \"1m\"\nIoRetryTimeoutInSec = 1", bad, `option io_retry_timeout: 1m0s contradicts option IoRetryTimeoutInSec = 1: remove one of them`},

@@ -1,10 +1,17 @@
 // Package pod is the sandbox, its tasks and their execs: the state machines
-// that the Task API drives.
+// that the Task API and the Sandbox API drive.
 //
 // It takes structs of its own, never a request of the wire, so that the Task
 // and the Sandbox API share it, and it knows containers only as [hcs.Compute]:
 // whether one is a system of the host or lives in a utility VM is the business
 // of the kernel (container.go) that the plan asks for.
+//
+//	kernel_host.go   a system of the host                   process isolation
+//	kernel_vm.go     a container in a utility VM            Hyper-V isolation
+//	kernel_frame.go  nothing: a sandbox of the Sandbox API  both; its VM may come later (late.go)
+//
+// A sandbox in which nothing runs is a frame (frame.go): a container with one
+// process that does nothing, so that it goes through the states below.
 //
 // # States
 //
