@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/isolrun/isol/internal/journal"
 	"github.com/isolrun/isol/internal/shim/launch"
 )
 
@@ -21,6 +22,7 @@ const tasksFolder = "io.containerd.runtime.v2.task"
 type bundle struct {
 	Namespace, ID string
 	Path          string
+	Journal       string // path of its journal, which need not be there
 }
 
 // bundles lists the bundles below containerd's state folder, ordered by
@@ -44,8 +46,22 @@ func bundles(state string) ([]bundle, error) {
 		for _, task := range tasks {
 			// containerd puts a dot before the name of a bundle that it is
 			// about to remove; no id begins with one.
-			found = append(found, bundle{namespace, strings.TrimPrefix(task, "."), filepath.Join(root, namespace, task)})
+			path := filepath.Join(root, namespace, task)
+			found = append(found, bundle{namespace, strings.TrimPrefix(task, "."), path, filepath.Join(path, journal.FileName)})
 		}
+	}
+	return found, nil
+}
+
+// kept lists the journals whose bundles are gone as if they were bundles.
+func kept(b journal.Backlog) ([]bundle, error) {
+	all, err := b.List("", "")
+	if err != nil {
+		return nil, err
+	}
+	var found []bundle
+	for _, k := range all {
+		found = append(found, bundle{k.Namespace, k.ID, filepath.Dir(k.Path), k.Path})
 	}
 	return found, nil
 }

@@ -28,18 +28,20 @@ const dialLimit = 2 * time.Second
 // adapters are those of the shim; elsewhere than on Windows their calls fail
 // and say why, so that what only reads files works everywhere.
 type machine struct {
-	origin string // as its journals name it; empty is not checked
-	dial   func(ctx context.Context, address string) (net.Conn, error)
-	host   func() (hcs.Host, error)
-	undo   func(hcs.Host) journal.Undoers
+	origin  string // as its journals name it; empty is not checked
+	backlog journal.Backlog
+	dial    func(ctx context.Context, address string) (net.Conn, error)
+	host    func() (hcs.Host, error)
+	undo    func(hcs.Host) journal.Undoers
 }
 
 func thisMachine() machine {
 	name := origin()
 	return machine{
-		origin: name,
-		dial:   launch.Native().Dial,
-		host:   computecore.New,
+		origin:  name,
+		backlog: journal.DefaultBacklog(os.Getenv),
+		dial:    launch.Native().Dial,
+		host:    computecore.New,
 		undo: func(h hcs.Host) journal.Undoers {
 			return undo.Machine{
 				Host: h, Owner: shim.Owner, Layers: layers.NewStore(layers.Windows()), Networks: network.New(network.Windows()), Origin: name,

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v3"
@@ -39,7 +38,8 @@ func pruneCommand(m machine) *cli.Command {
 		Name:  "prune",
 		Usage: "release what shims that died have left",
 		Description: "Replays the undo journal of each task whose shim does not answer any more. What a running shim holds is\n" +
-			"left alone, and so is what isol has not made. It may run at any time, also twice at once.",
+			"left alone, and so is what isol has not made. It may run at any time, also twice at once. The journals that the\n" +
+			"delete action could not finish, and whose bundles containerd has removed, are replayed too.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "print what would be released and change nothing"},
 			stateFlag(), formatFlag(),
@@ -70,6 +70,11 @@ func (m machine) prune(ctx context.Context, state string, dry bool) ([]pruned, e
 	if err != nil {
 		return nil, err
 	}
+	more, err := kept(m.backlog)
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, more...)
 	undo := undoersOf(m, dry)
 	all := []pruned{}
 	for _, b := range found {
@@ -107,8 +112,7 @@ func undoersOf(m machine, dry bool) func() (journal.Undoers, error) {
 
 // pruneOne decides about one bundle and reports whether it has a journal.
 func (m machine) pruneOne(ctx context.Context, b bundle, p *pruned, undo func() (journal.Undoers, error)) (bool, error) {
-	path := filepath.Join(b.Path, journal.FileName)
-	content, err := journal.Read(path)
+	content, err := journal.Read(b.Journal)
 	if err != nil {
 		return true, err
 	}
@@ -142,8 +146,8 @@ func (m machine) pruneOne(ctx context.Context, b bundle, p *pruned, undo func() 
 		p.Records, p.Left = []journal.Record{}, p.Records
 		return true, err
 	}
-	r, err := journal.Replay(ctx, path, b.ID, u)
-	p.Verdict, p.Records, p.Left = verdictReleased, append([]journal.Record{}, r.Undone...), r.Left
+	r, err := journal.Replay(ctx, b.Journal, b.ID, u)
+	p.Verdict, p.Records, p.Left = verdictReleased, append([]journal.Record{}, r.Undone...), append(r.Left, r.Refused...)
 	return true, err
 }
 

@@ -43,7 +43,8 @@ func newNode(t *testing.T) *fakeNode {
 
 func (n *fakeNode) machine() machine {
 	return machine{
-		origin: "NODE7",
+		origin:  "NODE7",
+		backlog: journal.Backlog(filepath.Join(n.state, "backlog")),
 		dial: func(_ context.Context, address string) (net.Conn, error) {
 			err, served := n.served[address]
 			if !served {
@@ -251,6 +252,28 @@ func TestPruneKeeps(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+// What the delete action could not finish has no bundle any more: prune finds
+// it all the same, and leaves it alone while a new task has the id.
+func TestPruneOfTheBacklog(t *testing.T) {
+	n := newNode(t)
+	bundle := n.task(t, "web", "web")
+	must(t, n.machine().backlog.Take(filepath.Join(bundle, journal.FileName), "default", "web"))
+	n.served[address("web")] = nil
+	if all, err := n.pruned(t); err != nil || len(all) != 1 || all[0].Verdict != verdictRuns || len(n.undone) > 0 {
+		t.Errorf("%+v, %v; undone %v", all, err, n.undone)
+	}
+	delete(n.served, address("web"))
+	if all, err := n.pruned(t, "--dry-run"); err != nil || len(all) != 1 || all[0].Verdict != verdictWould || len(n.undone) > 0 {
+		t.Errorf("dry run: %+v, %v; undone %v", all, err, n.undone)
+	}
+	if all, err := n.pruned(t); err != nil || len(all) != 1 || all[0].Verdict != verdictReleased || len(all[0].Records) != 2 {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if all, err := n.pruned(t); err != nil || len(all) != 0 {
+		t.Errorf("again: %+v, %v", all, err)
 	}
 }
 

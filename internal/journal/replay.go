@@ -26,6 +26,7 @@ type Report struct {
 	ID      string
 	Undone  []Record // released and struck, in that order
 	Left    []Record // still there: the error says why
+	Refused []Record // isol would not have made them: the error says why; trying again is no use
 	Torn    bool     // the last line was not written to its end; nothing was lost by it
 	Damaged []int    // lines that cannot be read: what they named is not known
 }
@@ -109,6 +110,11 @@ func Replay(ctx context.Context, path, id string, u Undoers) (Report, error) {
 		}
 	}
 	for _, e := range slices.Backward(c.Entries) {
+		if err := check(id, e.record); err != nil {
+			errs = append(errs, err)
+			r.Refused = append(r.Refused, e.record)
+			continue
+		}
 		if err := undo(ctx, path, id, e, u); err != nil {
 			errs = append(errs, err)
 			r.Left = append(r.Left, e.record)

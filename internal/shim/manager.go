@@ -18,12 +18,13 @@ func newManager(m Machine) *launch.Manager {
 	version, revision := buildVersion()
 	return &launch.Manager{
 		Version: version, Revision: revision,
-		System: m.System,
-		Host:   m.Host,
-		Undo:   func(h hcs.Host) journal.Undoers { return undoers(m, h) },
-		Owner:  Owner,
-		Crash:  crash.DefaultDir(os.Getenv),
-		Log:    slog.New(logs.Text(os.Stderr, slog.LevelInfo)),
+		System:  m.System,
+		Host:    m.Host,
+		Undo:    func(h hcs.Host) journal.Undoers { return undoers(m, h) },
+		Owner:   Owner,
+		Backlog: journal.DefaultBacklog(os.Getenv),
+		Crash:   crash.DefaultDir(os.Getenv),
+		Log:     slog.New(logs.Text(os.Stderr, slog.LevelInfo)),
 	}
 }
 

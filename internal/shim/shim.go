@@ -4,6 +4,7 @@
 //	main ─▶ Run ─┬─ -version   prints
 //	             ├─ -info ────▶ launch.Manager
 //	             ├─ delete ───▶ launch.Manager
+//	             ├─ finish ───▶ launch.Manager: what delete had no time for
 //	             ├─ start ────▶ launch.Manager, which runs serve; the answer is a
 //	             │              BootstrapResult, or an address for a containerd before
 //	             │              2.3 or a binary named as runhcs's
@@ -97,10 +98,20 @@ func run(ctx context.Context, m Machine, args []string) error {
 			return err
 		}
 		return answer(response)
+	case flags.Action == "finish":
+		return finish(ctx, newManager(m))
 	case flags.Action == "start":
 		return start(ctx, newManager(m), flags)
 	}
 	return serve(ctx, m, flags)
+}
+
+// finish is the background helper of delete and start: who waits for nothing of it.
+func finish(ctx context.Context, manager *launch.Manager) error {
+	if err := launch.Ready(); err != nil {
+		return err
+	}
+	return manager.Finish(ctx)
 }
 
 // answer writes what containerd reads on stdout.

@@ -15,7 +15,7 @@ import (
 type Flags struct {
 	Namespace, ID, Bundle, Address, Binary, Socket string
 	Debug, Version, Info                           bool
-	Action                                         string // start, delete, serve or empty
+	Action                                         string // start, delete, serve, finish or empty
 }
 
 // ParseFlags reads a command line without the program's name. It knows the

@@ -23,8 +23,17 @@
 // Delete runs when the shim has gone. It replays the journal of the bundle,
 // terminates <id> and <id>@vm if isol made them, tells what the crash file
 // says, and answers status 255. It ends within [DeleteLimit], below the 5 s
-// that containerd waits, and may be repeated: what could not be released stays
-// in the journal, and the error makes containerd keep the bundle and ask again.
+// that containerd waits, and may be repeated, also at the same time.
+//
+// containerd removes the bundle sooner or later, whatever delete answers. So
+// what could not be released in time moves with its journal to the backlog, and
+// a helper goes on in the background ([Manager.Finish]):
+//
+//	bundle\isol.journal ──delete──▶ backlog ──helper, next start, isolctl prune──▶ (gone)
+//
+// The helper leaves alone what a new task of the same id may mean; the start of
+// such a task finishes its id's part itself, or fails and says why. A journal
+// that is refused, or damaged, is an error: it stays in the bundle.
 //
 // # Info
 //
@@ -48,6 +57,7 @@ import (
 const (
 	ReadyLimit  = 30 * time.Second        // from spawn to a pipe that answers
 	DeleteLimit = 4500 * time.Millisecond // containerd kills delete after 5 s
+	replayLimit = 3 * time.Second         // of it, for releasing; the rest is for handing over
 )
 
 // Name is the runtime's name as containerd's configuration spells it.
@@ -65,7 +75,9 @@ type Manager struct {
 	// Owner is the owner of the systems that isol makes.
 	Owner string
 	Crash crash.Dir
-	Log   *slog.Logger
+	// Backlog is where journals are kept that delete could not finish.
+	Backlog journal.Backlog
+	Log     *slog.Logger
 }
 
 // System is what the actions need of the operating system.

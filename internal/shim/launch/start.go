@@ -44,6 +44,9 @@ func (m *Manager) start(ctx context.Context, bundle string, params *bootapi.Boot
 		}
 		return answer(address)
 	}
+	if err := m.finishBefore(ctx, params.Namespace, params.InstanceID); err != nil {
+		return nil, err
+	}
 	if err := m.spawn(ctx, bundle, address, params); err != nil {
 		return nil, fault.Wrap(err, "start the shim of", params.InstanceID)
 	}

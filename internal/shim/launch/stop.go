@@ -34,31 +34,38 @@ func (m *Manager) Delete(ctx context.Context, ns, id, bundle string) (*task.Dele
 	}
 	ctx, cancel := context.WithTimeout(ctx, DeleteLimit)
 	defer cancel()
-	if err := m.cleanUp(ctx, bundle, id); err != nil {
+	if err := m.cleanUp(ctx, ns, id, bundle); err != nil {
 		return nil, fault.Wrap(err, "delete", id)
 	}
 	return &task.DeleteResponse{ExitStatus: lostStatus, ExitedAt: timestamppb.Now()}, nil
 }
 
-func (m *Manager) cleanUp(ctx context.Context, bundle, id string) error {
+func (m *Manager) cleanUp(ctx context.Context, ns, id, bundle string) error {
 	host, err := m.Host()
 	if err != nil {
 		return err
 	}
 	undoers := m.Undo(host)
+	first, cancel := context.WithTimeout(ctx, replayLimit)
+	defer cancel()
 	var errs []error
 	if bundle == "" {
 		m.Log.Warn("no -bundle was given: only the compute systems are cleaned up", "id", id)
 	} else {
-		errs = append(errs, m.replay(ctx, bundle, id, undoers))
+		report, err := m.replay(first, bundle, id, undoers)
+		if err != nil && len(report.Left) > 0 {
+			m.Log.Warn("not all could be released in time: a helper goes on", "id", id, "left", report.Left, "error", err)
+			return m.handOver(ctx, ns, id, filepath.Join(bundle, journal.FileName))
+		}
+		errs = append(errs, err)
 	}
 	for _, system := range []string{id, id + vmSuffix} {
-		errs = append(errs, m.terminateOwn(ctx, host, system, undoers))
+		errs = append(errs, m.terminateOwn(first, host, system, undoers))
 	}
 	return errors.Join(errs...)
 }
 
-func (m *Manager) replay(ctx context.Context, bundle, id string, undoers journal.Undoers) error {
+func (m *Manager) replay(ctx context.Context, bundle, id string, undoers journal.Undoers) (journal.Report, error) {
 	report, err := journal.Replay(ctx, filepath.Join(bundle, journal.FileName), id, undoers)
 	for _, r := range report.Undone {
 		m.Log.Info("released what the shim had left", "kind", r.Kind, "name", r.Name)
@@ -66,7 +73,7 @@ func (m *Manager) replay(ctx context.Context, bundle, id string, undoers journal
 	for _, r := range report.Left {
 		m.Log.Warn("could not release what the shim had left", "kind", r.Kind, "name", r.Name)
 	}
-	return err
+	return report, err
 }
 
 // terminateOwn ends a system that isol made and no journal names: its bundle

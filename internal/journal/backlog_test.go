@@ -1,0 +1,81 @@
+package journal
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/isolrun/isol/internal/fault"
+)
+
+// containerd removes a bundle with what is in it: the journal must be safe
+// elsewhere before, twice for the same id too, and be gone from there at its end.
+func TestBacklog(t *testing.T) {
+	b := Backlog(filepath.Join(t.TempDir(), "backlog"))
+	if all, err := b.List("", ""); err != nil || len(all) > 0 {
+		t.Errorf("without a folder: %v, %v", all, err)
+	}
+	for range 2 {
+		j, _ := newJournal(t, recMount, recSystem)
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // two deletes at once: the second finds nothing
+			if err := b.Take(j.path, "default", testID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := os.Stat(j.path); err == nil {
+			t.Error("it is still in the bundle")
+		}
+	}
+	dir := filepath.Join(string(b), "default", testID)
+	want := []Kept{{"default", testID, filepath.Join(dir, "1.journal")}, {"default", testID, filepath.Join(dir, "2.journal")}}
+	all, err := b.List("default", testID)
+	if d := cmp.Diff(want, all); d != "" || err != nil {
+		t.Fatal(d, err)
+	}
+	if other, err := b.List("default", "web-1"); err != nil || len(other) > 0 {
+		t.Errorf("of another task: %v, %v", other, err)
+	}
+	for _, k := range all {
+		var undone []Record
+		r, err := Replay(t.Context(), k.Path, k.ID, undoers(&undone, nil))
+		if err != nil || len(undone) != 2 || r.ID != testID {
+			t.Errorf("%v, %v", undone, err)
+		}
+	}
+	if all, err := b.List("", ""); err != nil || len(all) > 0 {
+		t.Errorf("%v, %v", all, err)
+	}
+	if _, err := os.Stat(filepath.Dir(dir)); err == nil {
+		t.Error("empty folders are left")
+	}
+}
+
+func TestBacklogRefusesNamesThatAreNone(t *testing.T) {
+	b := Backlog(t.TempDir())
+	j, _ := newJournal(t, recMount)
+	for _, id := range []string{"", "..", ".", "a/b", filepath.Join("..", "x")} {
+		if err := b.Take(j.path, "default", id); !fault.Is(err, fault.InvalidArgument) {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+}
+
+// A journal that cannot be moved stays where it is.
+func TestBacklogThatCannotBeWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j, _ := newJournal(t, recMount)
+	if err := Backlog(file).Take(j.path, "default", testID); err == nil {
+		t.Error("no error")
+	}
+	if c, err := Read(j.path); err != nil || len(c.Entries) != 1 {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
