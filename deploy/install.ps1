@@ -2,7 +2,7 @@
 .SYNOPSIS
   Installs containerd-shim-isol-v1 on a Windows node and adds its runtimes to containerd's configuration.
 .DESCRIPTION
-  Copies the shim (and isolctl, if it lies beside) into containerd's folder, writes the runtime entries isol-process and
+  Copies the shim (and isol-guest and isolctl, if they lie beside) into containerd's folder, writes the runtime entries isol-process and
   isol-hyperv into a drop-in file that config.toml imports, and restarts containerd if it started before that was written. Running it
   again changes nothing that is already so. Pods that run keep their shim: the old program is renamed, which Windows allows while
   it runs, and the new one takes its name. A new program alone needs no restart: containerd starts it for the next pod.
@@ -43,10 +43,12 @@ function Install-Program([string] $from) {
 }
 
 Install-Program $shim
-$ctl = Join-Path $Source 'isolctl.exe'
-if (Test-Path $ctl) { Install-Program $ctl }
+foreach ($name in 'isol-guest.exe', 'isolctl.exe') {
+    $program = Join-Path $Source $name
+    if (Test-Path $program) { Install-Program $program }
+}
 # earlier versions that no shim runs any more
-Get-ChildItem $bin -Filter 'containerd-shim-isol-v1.exe.old-*' | ForEach-Object { Remove-Item $_.FullName -ErrorAction SilentlyContinue }
+Get-ChildItem $bin -Filter '*isol*.exe.old-*' | ForEach-Object { Remove-Item $_.FullName -ErrorAction SilentlyContinue }
 
 $dropin = Join-Path (Split-Path $ConfigFile) 'isol.toml'
 $entry = @'
