@@ -92,16 +92,17 @@ func (l *lateVM) boot(s *steps, k *vmKernel, req *CreateTask) (VM, error) {
 		return nil, l.frame.ended(s, nil)
 	}
 	booting := &steps{ctx: ctx, what: s.what, id: s.id}
+	own := &vmKernel{cfg: k.cfg, log: k.log} // as for a sandbox with an image: it joins nobody's VM
 	held := &container{limits: &k.cfg.Deadlines, journal: l.journal, log: k.log.With("id", l.sandbox.ID), gone: make(chan struct{})}
 	first := l.sandbox
 	// The scratch of the VM lies with the sandbox: the container's own goes with it.
 	first.Layers = layers.Layers{Parents: req.Layers.Parents, Scratch: l.sandbox.Bundle}
-	vm, err := k.boot(booting, &first, held)
+	vm, err := own.boot(booting, &first, held)
 	if err == nil {
-		err = k.connect(booting, held, vm, joined{id: l.sandbox.Plan.Container.Network.NamespaceID})
+		err = own.connect(booting, held, vm, joined{id: l.sandbox.Plan.Container.Network.NamespaceID})
 	}
 	if err == nil {
-		_, err = k.hardware(booting, &first, held, vm) // the pod's drivers: a sandbox has no container to see devices
+		_, err = own.hardware(booting, &first, held, vm) // the pod's drivers: a sandbox has no container to see devices
 	}
 	s.took = append(s.took, booting.took...)
 	if err == nil && l.frame.hasEnded() {

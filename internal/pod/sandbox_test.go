@@ -444,3 +444,26 @@ func TestNamedVMImage(t *testing.T) {
 	l.endSandbox("pod")
 	l.nothingLeft()
 }
+
+// A VM that boots late gets the pod's network with its first container, and no
+// adapter twice: a pod without a network is not ready, whatever its VM does.
+func TestNetworkOfLateVM(t *testing.T) {
+	l := newVMLab(t)
+	l.network(true)
+	req := l.lateSandbox()
+	req.Plan.Container.Network.NamespaceID = cniNamespace
+	l.startSandbox(req)
+	for range 2 {
+		req := l.joining("web", "cmd /c exit 0")
+		req.Plan.Container.Network.NamespaceID = cniNamespace
+		l.must(l.pod.Create(l.Context(), req))
+		l.start("web", "")
+		l.wait("web", "")
+		l.delete("web", "")
+		if host, in := l.entries("network adapter"), l.inGuest("adapter"); len(host) != 2 || len(in) != 2 {
+			t.Errorf("adapters %v on the host, %v in the guest", host, in)
+		}
+	}
+	l.endSandbox("pod")
+	l.nothingLeft()
+}

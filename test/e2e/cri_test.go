@@ -16,9 +16,12 @@ import (
 var podHandlers = []struct {
 	name   string // of the runtime handler
 	hyperv bool
+	shim   bool // over the Sandbox API: no sandbox container, and the VM boots with the first container
 }{
-	{lab.HandlerProcess, false},
-	{lab.HandlerHyperV, true},
+	{lab.HandlerProcess, false, false},
+	{lab.HandlerHyperV, true, false},
+	{lab.HandlerProcessShim, false, true},
+	{lab.HandlerHyperVShim, true, true},
 }
 
 // pods is the lab of the tests with CRI.

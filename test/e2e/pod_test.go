@@ -23,7 +23,7 @@ func TestPod(t *testing.T) {
 			config := cri.PodConfig("pod-" + h.name)
 			config.PortMappings = []*runtime.PortMapping{{ContainerPort: 80, HostPort: 8080}}
 			p := runPod(t, c, h.name, config)
-			sandboxIsReady(t, l, c, p, h.hyperv)
+			sandboxIsReady(t, l, c, p, h.hyperv && !h.shim, !h.hyperv && !h.shim)
 
 			first := runContainer(t, p, "init", "cmd", "/c", "echo prepared& echo careful 1>&2")
 			if s := exited(t, p, first); s.GetExitCode() != 0 || s.GetReason() != "Completed" {
@@ -42,6 +42,9 @@ func TestPod(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if h.hyperv { // also where it booted with the first container: one VM, with the pod's network
+				sandboxIsReady(t, l, c, p, true, false)
+			}
 			failing := runContainer(t, p, "failing", "cmd", "/c", "exit 7")
 			if s := exited(t, p, failing); s.GetExitCode() != 7 || s.GetReason() != "Error" {
 				t.Errorf("a container that exits with 7: %v", s)
@@ -49,15 +52,16 @@ func TestPod(t *testing.T) {
 			programsExec(t, c, app)
 			programAttaches(t, c, attached)
 			logReopens(t, l, c, p, app)
-			statistics(t, c, p, app)
+			statistics(t, c, p, app, h.shim)
 			update(t, c, app)
 			stops(t, c, p, app)
 		})
 	}
 }
 
-// sandboxIsReady looks at the sandbox as the kubelet does before it goes on.
-func sandboxIsReady(t *testing.T, l *lab.Lab, c *cri.Client, p *cri.Pod, hyperv bool) {
+// sandboxIsReady looks at the sandbox as the kubelet does before it goes on: it
+// has a VM, a pause process, or neither.
+func sandboxIsReady(t *testing.T, l *lab.Lab, c *cri.Client, p *cri.Pod, vm, pause bool) {
 	t.Helper()
 	r, err := c.PodSandboxStatus(soon(t), &runtime.PodSandboxStatusRequest{PodSandboxId: p.ID})
 	if err != nil {
@@ -67,14 +71,17 @@ func sandboxIsReady(t *testing.T, l *lab.Lab, c *cri.Client, p *cri.Pod, hyperv 
 		t.Errorf("the sandbox's status: %v", s)
 	}
 	machines, adapters := 0, ledgerOf(t, l, "network adapter")
-	if hyperv {
+	if vm {
 		machines = 1
 	}
 	if n := programs(t, l, "vmwp.exe"); n != machines || len(adapters) != machines {
 		t.Errorf("%d virtual machines, adapters %v; want %d of each", n, adapters, machines)
 	}
-	if n := programs(t, l, "ping.exe"); n != 1-machines {
-		t.Errorf("%d pause processes on the host, want %d", n, 1-machines)
+	if vm {
+		return // its containers' processes are the guest's
+	}
+	if n := programs(t, l, "ping.exe"); (n == 1) != pause || n > 1 {
+		t.Errorf("%d pause processes on the host, want one: %v", n, pause)
 	}
 }
 
@@ -165,13 +172,24 @@ func logReopens(t *testing.T, l *lab.Lab, c *cri.Client, p *cri.Pod, id string) 
 }
 
 // statistics are typed as the kubelet reads them, and never an error.
-func statistics(t *testing.T, c *cri.Client, p *cri.Pod, id string) {
+//
+// containerd v2.4 counts a Windows pod's processes through its sandbox container
+// (internal/cri/server/sandbox_stats_windows.go, getSandboxPidCount), which a pod
+// of the Sandbox API does not have: the day that this fails, docs/kubernetes.md
+// must forget it.
+func statistics(t *testing.T, c *cri.Client, p *cri.Pod, id string, shim bool) {
 	t.Helper()
 	one, err := c.ContainerStats(soon(t), &runtime.ContainerStatsRequest{ContainerId: id})
 	if s := one.GetStats(); err != nil || s.GetCpu().GetUsageCoreNanoSeconds() == nil || s.GetMemory().GetWorkingSetBytes().GetValue() == 0 {
 		t.Errorf("statistics of a container: %v, %v", s, err)
 	}
 	r, err := c.PodSandboxStats(soon(t), &runtime.PodSandboxStatsRequest{PodSandboxId: p.ID})
+	if shim {
+		if err == nil || !strings.Contains(err.Error(), "failed to load container") {
+			t.Errorf("statistics of a pod of the Sandbox API: %v, %v", r, err)
+		}
+		return
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func handlers(w Windows) string {
 		isol     = `runtime_type = 'io.containerd.isol.v1'`
 		runhcs   = `runtime_type = 'io.containerd.runhcs.v1'`
 		path     = `runtime_path = '` + ProgramFolder + `\` + IsolShim + `'`
-		sandbox  = `sandboxer = 'shim'`
+		sandbox  = "sandboxer = 'shim'\n  disable_pause_image_pull = true"
 		vm       = `pod_annotations = ['io.microsoft.virtualmachine.*', 'io.isol.*']`
 		pod      = `pod_annotations = ['io.isol.*']`
 		workload = `container_annotations = ['io.microsoft.container.*', 'io.isol.*']`
