@@ -26,9 +26,21 @@ import (
 type mode string
 
 const (
-	process mode = "process"
-	hyperv  mode = "hyperv"
+	process    mode = "process"
+	hyperv     mode = "hyperv"
+	processPod mode = "process-pod"
+	hypervPod  mode = "hyperv-pod"
 )
+
+// inVM says whether there is a utility VM, pod whether there is a sandbox.
+func (m mode) inVM() bool { return m == hyperv || m == hypervPod }
+func (m mode) pod() bool  { return m == processPod || m == hypervPod }
+
+// life is what a shim is killed in: a task, in a pod or alone.
+type life struct {
+	sandbox *tasksapi.CreateTaskRequest // nil: alone
+	task    *tasksapi.CreateTaskRequest
+}
 
 const (
 	snapshotter = "windows"
@@ -95,10 +107,31 @@ func (c *containerd) imageSnapshot(ctx context.Context) (string, error) {
 	}
 }
 
-// container makes a container and its snapshot, for which no shim is needed.
-func (c *containerd) container(ctx context.Context, s shim, m mode, id string) (*tasksapi.CreateTaskRequest, error) {
-	spec := &specs.Spec{Version: "1.2.0", Process: program("probe", "sleep", "600"), Windows: &specs.Windows{}}
-	if m == hyperv {
+// prepare makes the containers of a life, for which no shim is needed.
+func (c *containerd) prepare(ctx context.Context, s shim, m mode, id string) (l life, err error) {
+	if m.pod() {
+		if l.sandbox, err = c.container(ctx, s, m, sandboxID(id), map[string]string{typeKey: "sandbox", sandboxKey: sandboxID(id)}); err != nil {
+			return l, err
+		}
+		l.task, err = c.container(ctx, s, m, id, map[string]string{typeKey: "container", sandboxKey: sandboxID(id)})
+		return l, err
+	}
+	l.task, err = c.container(ctx, s, m, id, nil)
+	return l, err
+}
+
+// The annotations by which CRI tells shims of pods.
+const (
+	typeKey    = "io.kubernetes.cri.container-type"
+	sandboxKey = "io.kubernetes.cri.sandbox-id"
+)
+
+func sandboxID(task string) string { return task + "-pod" }
+
+// container makes a container and its snapshot.
+func (c *containerd) container(ctx context.Context, s shim, m mode, id string, annotations map[string]string) (*tasksapi.CreateTaskRequest, error) {
+	spec := &specs.Spec{Version: "1.2.0", Process: program("probe", "sleep", "600"), Windows: &specs.Windows{}, Annotations: annotations}
+	if m.inVM() {
 		spec.Windows.HyperV = &specs.WindowsHyperV{}
 	}
 	packed, err := pack(specURL, spec)
@@ -125,8 +158,17 @@ func pack(url string, value any) (*anypb.Any, error) {
 	return &anypb.Any{TypeUrl: url, Value: content}, err
 }
 
-// start creates and starts a task.
-func (c *containerd) start(ctx context.Context, r *tasksapi.CreateTaskRequest) error {
+// start creates and starts a life's tasks.
+func (c *containerd) start(ctx context.Context, l life) error {
+	if l.sandbox != nil {
+		if err := c.startOne(ctx, l.sandbox); err != nil {
+			return err
+		}
+	}
+	return c.startOne(ctx, l.task)
+}
+
+func (c *containerd) startOne(ctx context.Context, r *tasksapi.CreateTaskRequest) error {
 	if _, err := c.tasks.Create(ctx, r); err != nil {
 		return err
 	}
@@ -135,15 +177,16 @@ func (c *containerd) start(ctx context.Context, r *tasksapi.CreateTaskRequest) e
 }
 
 // live lives a task's life: create, start, an exec from start to delete, kill,
-// delete. It gives up at the first step that fails.
-func (c *containerd) live(ctx context.Context, r *tasksapi.CreateTaskRequest) error {
-	id := r.GetContainerID()
+// delete; for one in a pod, the sandbox's too. It gives up at the first step
+// that fails.
+func (c *containerd) live(ctx context.Context, l life) error {
+	id := l.task.GetContainerID()
 	exec, err := pack(processURL, program("probe", "exit", "0"))
 	if err != nil {
 		return err
 	}
-	for _, step := range []func() error{
-		func() error { return c.start(ctx, r) },
+	steps := []func() error{
+		func() error { return c.start(ctx, l) },
 		func() error {
 			_, err := c.tasks.Exec(ctx, &tasksapi.ExecProcessRequest{ContainerID: id, ExecID: "e1", Spec: exec})
 			return err
@@ -157,18 +200,29 @@ func (c *containerd) live(ctx context.Context, r *tasksapi.CreateTaskRequest) er
 			_, err := c.tasks.DeleteProcess(ctx, &tasksapi.DeleteProcessRequest{ContainerID: id, ExecID: "e1"})
 			return err
 		},
-		func() error { return c.kill(ctx, id) },
-		func() error { return c.wait(ctx, id, "") },
-		func() error {
-			_, err := c.tasks.Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: id})
-			return err
-		},
-	} {
+		func() error { return c.end(ctx, id) },
+	}
+	if l.sandbox != nil {
+		steps = append(steps, func() error { return c.end(ctx, l.sandbox.GetContainerID()) })
+	}
+	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// end kills a task and deletes it.
+func (c *containerd) end(ctx context.Context, id string) error {
+	if err := c.kill(ctx, id); err != nil {
+		return err
+	}
+	if err := c.wait(ctx, id, ""); err != nil {
+		return err
+	}
+	_, err := c.tasks.Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: id})
+	return err
 }
 
 func (c *containerd) wait(ctx context.Context, id, exec string) error {
@@ -178,6 +232,15 @@ func (c *containerd) wait(ctx context.Context, id, exec string) error {
 
 func (c *containerd) kill(ctx context.Context, id string) error {
 	_, err := c.tasks.Kill(ctx, &tasksapi.KillRequest{ContainerID: id, Signal: uint32(syscall.SIGKILL)})
+	return err
+}
+
+// removeAll takes a life's containers away, the sandbox last.
+func (c *containerd) removeAll(ctx context.Context, l life) error {
+	err := c.remove(ctx, l.task.GetContainerID())
+	if l.sandbox != nil {
+		err = errors.Join(err, c.remove(ctx, l.sandbox.GetContainerID()))
+	}
 	return err
 }
 

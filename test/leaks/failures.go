@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
-
 	"github.com/isolrun/isol/test/hcsemu"
 	"github.com/isolrun/isol/test/hcsemu/vm"
 )
@@ -19,16 +17,16 @@ const patience = 3 * time.Second
 // failure is something that goes wrong and ends no shim.
 type failure struct {
 	name string
-	do   func(ctx context.Context, r *tasksapi.CreateTaskRequest) error
+	do   func(ctx context.Context, l life) error
 }
 
 // failures are those of a phase.
 func (p *phase) failures() []failure {
-	if p.short && !p.shim.ours() {
+	if p.short && !p.shim.ours() || p.mode.pod() { // what they show, tasks that are alone show
 		return nil
 	}
 	all := []failure{{"the compute service goes and comes back", p.serviceGoes}}
-	if p.mode == hyperv {
+	if p.mode.inVM() {
 		all = append(all, failure{"the virtual machine crashes", p.disturbed(vm.Crash)})
 		if !p.short {
 			all = append(all, failure{"the guest says nothing any more", p.disturbed(vm.Hang)},
@@ -36,15 +34,15 @@ func (p *phase) failures() []failure {
 		}
 	}
 	hanging := []string{"HcsCreateComputeSystem", "HcsStartComputeSystem", "HcsTerminateComputeSystem"}
-	if p.mode == process { // in a machine, these are the guest's or other functions
+	if !p.mode.inVM() { // in a machine, these are the guest's or other functions
 		hanging = append(hanging, "ActivateLayer", "PrepareLayer", "HcsCreateProcess", "HcsTerminateProcess", "UnprepareLayer")
 	}
 	if p.short {
 		hanging = nil
 	}
 	for _, function := range hanging {
-		all = append(all, failure{function + " hangs", func(ctx context.Context, r *tasksapi.CreateTaskRequest) error {
-			return p.callHangs(ctx, r, function)
+		all = append(all, failure{function + " hangs", func(ctx context.Context, l life) error {
+			return p.callHangs(ctx, l, function)
 		}})
 	}
 	return all
@@ -52,7 +50,7 @@ func (p *phase) failures() []failure {
 
 // fail lets one thing go wrong and prints what is left.
 func (p *phase) fail(ctx context.Context, r *result, f failure) error {
-	left, err := p.watched(ctx, func(request *tasksapi.CreateTaskRequest) error { return f.do(inNamespace(ctx), request) })
+	left, err := p.watched(ctx, func(l life) error { return f.do(inNamespace(ctx), l) })
 	var stuck *stuckError
 	if err != nil && !errors.As(err, &stuck) {
 		return err
@@ -73,8 +71,8 @@ func (p *phase) fail(ctx context.Context, r *result, f failure) error {
 
 // serviceGoes restarts the compute service under a running container, as a
 // Windows update does.
-func (p *phase) serviceGoes(ctx context.Context, r *tasksapi.CreateTaskRequest) error {
-	if err := p.containerd.start(ctx, r); err != nil {
+func (p *phase) serviceGoes(ctx context.Context, l life) error {
+	if err := p.containerd.start(ctx, l); err != nil {
 		return err
 	}
 	if err := p.Disconnect(); err != nil {
@@ -84,14 +82,14 @@ func (p *phase) serviceGoes(ctx context.Context, r *tasksapi.CreateTaskRequest) 
 	defer cancel()
 	// A shim may say that the container has ended, or not know it: both are
 	// put right by removing it.
-	_ = p.containerd.wait(short, r.GetContainerID(), "")
+	_ = p.containerd.wait(short, l.task.GetContainerID(), "")
 	return p.Restore()
 }
 
 // disturbed does something to the virtual machine of a running container.
-func (p *phase) disturbed(verb vm.Verb) func(context.Context, *tasksapi.CreateTaskRequest) error {
-	return func(ctx context.Context, r *tasksapi.CreateTaskRequest) error {
-		if err := p.containerd.start(ctx, r); err != nil {
+func (p *phase) disturbed(verb vm.Verb) func(context.Context, life) error {
+	return func(ctx context.Context, l life) error {
+		if err := p.containerd.start(ctx, l); err != nil {
 			return err
 		}
 		machines, err := p.Machines()
@@ -107,24 +105,24 @@ func (p *phase) disturbed(verb vm.Verb) func(context.Context, *tasksapi.CreateTa
 		}
 		short, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		_ = p.containerd.wait(short, r.GetContainerID(), "") // as in serviceGoes
+		_ = p.containerd.wait(short, l.task.GetContainerID(), "") // as in serviceGoes
 		return nil
 	}
 }
 
 // callHangs holds a call until the container was removed, or as long as an
 // operator would try.
-func (p *phase) callHangs(ctx context.Context, r *tasksapi.CreateTaskRequest, function string) error {
+func (p *phase) callHangs(ctx context.Context, l life, function string) error {
 	err := p.Faults(hcsemu.Fault{Name: function, Function: function, Exe: p.shim.exe, Action: hcsemu.ActionHang})
 	if err != nil {
 		return err
 	}
 	short, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	_ = p.containerd.live(short, r) // ends with the client's patience
+	_ = p.containerd.live(short, l) // ends with the client's patience
 	removed, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	_ = p.containerd.removeTask(removed, r.GetContainerID()) // watched tries again, without the hang
+	_ = p.containerd.removeTask(removed, l.task.GetContainerID()) // watched tries again, without the hang
 	if _, err := p.Release(function); err != nil {
 		return fmt.Errorf("release: %w", err)
 	}

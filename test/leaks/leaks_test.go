@@ -17,7 +17,7 @@ import (
 func TestNothingIsLeftOfAKilledShim(t *testing.T) {
 	lab.Require(t)
 	var out bytes.Buffer
-	err := run(t.Context(), []string{"-short"}, &out, t.Output())
+	err := run(t.Context(), []string{"-short", "-mode", "both"}, &out, t.Output())
 	t.Logf("%s", &out)
 	if err != nil {
 		t.Error(err)
@@ -81,7 +81,7 @@ func TestWrongCommandLines(t *testing.T) {
 			t.Errorf("%q was taken", args)
 		}
 	}
-	for flag, want := range map[string][]mode{"process": {process}, "hyperv": {hyperv}, "both": {process, hyperv}} {
+	for flag, want := range map[string][]mode{"process": {process}, "hyperv": {hyperv}, "both": {process, hyperv}, "hyperv-pod": {hypervPod}, "all": {process, hyperv, processPod, hypervPod}} {
 		o, err := parse([]string{"-mode", flag}, io.Discard)
 		if err != nil {
 			t.Error(err)

@@ -51,7 +51,7 @@ func (m *machine) settle(ctx context.Context, before hcsemu.Ledger) (hcsemu.Ledg
 		if err != nil {
 			return nil, err
 		}
-		left := added(before, now.Leaks())
+		left := added(before, m.held(now))
 		if len(left) == 0 {
 			return nil, nil
 		}
@@ -63,6 +63,18 @@ func (m *machine) settle(ctx context.Context, before hcsemu.Ledger) (hcsemu.Ledg
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// held is what must go with a container. Access to a file ends with the file,
+// of which the ledger does not hear when containerd removes it.
+func (m *machine) held(l hcsemu.Ledger) hcsemu.Ledger {
+	return slices.DeleteFunc(slices.Clone(l), func(x hcsemu.Entry) bool {
+		if x.Kind != "vm access" {
+			return x.Lasting
+		}
+		_, err := os.Stat(m.Path(x.ID))
+		return err != nil
+	})
 }
 
 // added returns what is in now and not in before.

@@ -3,11 +3,11 @@
 // still holds. It does so to isol's shim and to Microsoft's runhcs shim, on the
 // same emulated machine.
 //
-//	go run ./test/leaks [-short] [-mode process|hyperv|both]
+//	go run ./test/leaks [-short] [-mode process|hyperv|process-pod|hyperv-pod|both|all]
 //
-// A first life, in which nothing goes wrong, tells how many native calls there
-// are. Then each of them is a point twice: the shim is ended, as kill -9 does,
-// before the call has an effect and after it. What is left of a container is
+// A first life, in which nothing goes wrong, tells how many native calls, and
+// messages to the guest of a utility VM, there are. Then each of them is a point
+// twice: the shim is ended, as kill -9 does, before it has an effect and after it. What is left of a container is
 // what the emulator's ledger holds then and did not hold before; nothing is
 // restarted between two points, so that a machine's long life is seen too.
 //
@@ -49,18 +49,22 @@ type options struct {
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
-	o := options{modes: []mode{process, hyperv}}
+	o := options{modes: []mode{process, hyperv, processPod, hypervPod}}
 	set := flag.NewFlagSet("leaks", flag.ContinueOnError)
 	set.SetOutput(stderr)
 	set.BoolVar(&o.short, "short", false, "a handful of points in place of all")
-	set.Func("mode", "isolation of the containers: `process, hyperv or both`", func(s string) error {
-		if s == "both" {
-			return nil
+	set.Func("mode", "isolation of the containers: `process, hyperv, both` of them without pods, process-pod, hyperv-pod or all", func(s string) error {
+		all := []mode{process, hyperv, processPod, hypervPod}
+		switch {
+		case s == "all":
+			o.modes = all
+		case s == "both":
+			o.modes = all[:2]
+		case slices.Contains(all, mode(s)):
+			o.modes = []mode{mode(s)}
+		default:
+			return errors.New("want process, hyperv, both, process-pod, hyperv-pod or all")
 		}
-		if !slices.Contains(o.modes, mode(s)) {
-			return errors.New("want process, hyperv or both")
-		}
-		o.modes = []mode{mode(s)}
 		return nil
 	})
 	err := set.Parse(args)
@@ -116,7 +120,7 @@ func boot(ctx context.Context, modes []mode, progress io.Writer) (*machine, erro
 		return nil, err
 	}
 	cfg := lab.Config{Shims: map[string]string{lab.IsolShim: shim}, Out: progress}
-	if slices.Contains(modes, hyperv) {
+	if slices.ContainsFunc(modes, mode.inVM) {
 		cfg.Guests = 1
 	}
 	l, err := lab.Start(ctx, cfg)

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
-
 	"github.com/isolrun/isol/test/hcsemu"
 	"github.com/isolrun/isol/test/lab"
 )
@@ -37,9 +35,10 @@ type phase struct {
 
 // result is what a phase found.
 type result struct {
-	shim  shim
-	mode  mode
-	calls int // native calls of a life in which nothing goes wrong
+	shim     shim
+	mode     mode
+	calls    int // native calls of a life in which nothing goes wrong
+	messages int // messages to its guest
 
 	points, missed int            // at which the shim was killed; of planned ones that no call reached
 	leaking, left  int            // points that leave something; things that they leave
@@ -56,7 +55,13 @@ func (p *phase) run(ctx context.Context) (result, error) {
 	if err != nil {
 		return r, err
 	}
-	r.calls = len(calls)
+	for _, c := range calls {
+		if c.DLL == guestBridge {
+			r.messages++
+		} else {
+			r.calls++
+		}
+	}
 	for _, n := range p.kills(len(calls)) {
 		for _, when := range []hcsemu.When{"before", "after"} {
 			if err := p.point(ctx, &r, n, when); err != nil {
@@ -93,7 +98,10 @@ func (p *phase) end(ctx context.Context, r *result) error {
 	return nil
 }
 
-// kills are the calls at which the shim is killed. The short form takes one or
+// guestBridge is the library of the record's calls that are messages to a guest.
+const guestBridge = "guest bridge"
+
+// kills are the calls and messages at which the shim is killed. The short form takes one or
 // two from the midst of a life.
 func (p *phase) kills(calls int) []int {
 	switch {
@@ -114,10 +122,10 @@ func (p *phase) dry(ctx context.Context) ([]hcsemu.Call, error) {
 	if _, err := p.calls(p.shim.exe); err != nil {
 		return nil, err
 	}
-	left, err := p.watched(ctx, func(r *tasksapi.CreateTaskRequest) error {
+	left, err := p.watched(ctx, func(l life) error {
 		ctx, cancel := context.WithTimeout(inNamespace(ctx), lifeLimit)
 		defer cancel()
-		return p.containerd.live(ctx, r)
+		return p.containerd.live(ctx, l)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("a life in which nothing goes wrong: %w", err)
@@ -135,22 +143,22 @@ func (p *phase) dry(ctx context.Context) ([]hcsemu.Call, error) {
 // watched makes a container, does something with it, removes it, and returns
 // what the machine holds more than before. The error is do's, or that of the
 // machine itself.
-func (p *phase) watched(ctx context.Context, do func(*tasksapi.CreateTaskRequest) error) (hcsemu.Ledger, error) {
+func (p *phase) watched(ctx context.Context, do func(life) error) (hcsemu.Ledger, error) {
 	before, err := p.Ledger()
 	if err != nil {
 		return nil, err
 	}
 	p.names++
 	id := fmt.Sprintf("leak-%d", p.names)
-	request, err := p.containerd.container(inNamespace(ctx), p.shim, p.mode, id)
+	l, err := p.containerd.prepare(inNamespace(ctx), p.shim, p.mode, id)
 	if err != nil {
 		return nil, err
 	}
-	did := do(request)
+	did := do(l)
 	if err := p.Faults(); err != nil {
 		return nil, err
 	}
-	removed := p.containerd.remove(inNamespace(ctx), id)
+	removed := p.containerd.removeAll(inNamespace(ctx), l)
 	left, err := p.settle(ctx, before)
 	if err != nil {
 		return nil, err
@@ -171,7 +179,7 @@ func (e *stuckError) Error() string { return e.err.Error() }
 
 // point kills the shim at a call of a container's life.
 func (p *phase) point(ctx context.Context, r *result, n int, when hcsemu.When) error {
-	left, lived := p.watched(ctx, func(request *tasksapi.CreateTaskRequest) error {
+	left, lived := p.watched(ctx, func(l life) error {
 		err := p.Faults(hcsemu.Fault{Function: "*", Exe: p.shim.exe, Nth: n, When: when, Action: hcsemu.ActionKill})
 		if err != nil {
 			return err
@@ -180,7 +188,7 @@ func (p *phase) point(ctx context.Context, r *result, n int, when hcsemu.When) e
 		defer cancel()
 		// That it fails is what a killed shim means; that it does not is, too,
 		// where the call was the shim's last.
-		_ = p.containerd.live(ctx, request)
+		_ = p.containerd.live(ctx, l)
 		return nil
 	})
 	var stuck *stuckError

@@ -76,7 +76,7 @@ func (m *machine) startShim(t *testing.T, id string) uint32 {
 	before := m.shims(t)
 	ctx, cancel := context.WithTimeout(inNamespace(t.Context()), lifeLimit)
 	defer cancel()
-	request, err := m.containerd.container(ctx, shims[0], process, id)
+	request, err := m.containerd.prepare(ctx, shims[0], process, id)
 	if err == nil {
 		err = m.containerd.start(ctx, request)
 	}

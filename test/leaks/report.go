@@ -13,11 +13,11 @@ import (
 func report(w io.Writer, results []result) error {
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "shim\tisolation\tnative calls\tkill points\tof them leaking\tthings left\tnot removable\tother failures\tof them leaking")
+	fmt.Fprintln(t, "shim\tisolation\tnative calls\tmessages\tkill points\tof them leaking\tthings left\tnot removable\tother failures\tof them leaking")
 	points, leaking := 0, map[string]int{}
 	failed := false
 	for _, r := range results {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", r.shim.name, r.mode, r.calls, r.points, r.leaking, r.left, r.stuck, r.others, r.othersLeaking)
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", r.shim.name, r.mode, r.calls, r.messages, r.points, r.leaking, r.left, r.stuck, r.others, r.othersLeaking)
 		points += r.points
 		leaking[r.shim.name] += r.leaking
 		failed = failed || r.shim.ours() && (r.leaking+r.stuck+r.othersLeaking > 0 || r.points == 0)
