@@ -8,6 +8,7 @@ import (
 
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/hcs"
+	"github.com/isolrun/isol/internal/isolation"
 	"github.com/isolrun/isol/internal/journal"
 )
 
@@ -98,6 +99,15 @@ func (c *container) notCreated(entry *journal.Entry, err error) {
 	if err := c.journal.Release(entry); err != nil {
 		c.log.Warn("strike the journal", "error", err)
 	}
+}
+
+// misfit gives the service's word that an image does not fit the text of the
+// decision. Other errors stay what they are.
+func misfit(plan *isolation.Plan, err error) error {
+	if !errors.Is(err, hcs.ErrImageMismatch) {
+		return err
+	}
+	return plan.Mismatch(err)
 }
 
 // ask calls f and reports whether the container has ended within limit. One

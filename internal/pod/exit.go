@@ -27,10 +27,13 @@ func (p *process) reap(handle hcs.Process) {
 // an exit: the end of the container under it, the news on SIGKILL that there
 // is no such process, and an init that does not die of SIGKILL, whose container
 // is then terminated, with the VM if the container owns one: it is the task's
-// own that goes, never more.
+// own that goes, never more. For an exec that did not die of it the kill is
+// repeated, again and again: its container must live, and a process that is
+// not known any more has ended, though nobody said so.
 func (p *process) wait(handle hcs.Process) (status uint32, orderly bool) {
 	t := p.task
 	killed := p.killed
+	var timer *time.Timer
 	var patience <-chan time.Time
 	for {
 		select {
@@ -44,15 +47,24 @@ func (p *process) wait(handle hcs.Process) (status uint32, orderly bool) {
 			return p.orphaned(handle, "the compute service no longer knows it"), true
 		case <-killed:
 			killed = nil
-			if p.isInit() {
-				timer := time.NewTimer(t.cfg.Deadlines.Kill)
-				defer timer.Stop()
-				patience = timer.C
-			}
+			timer = time.NewTimer(t.cfg.Deadlines.Kill)
+			defer timer.Stop()
+			patience = timer.C
 		case <-patience:
-			t.container.force()
-			return p.orphaned(handle, "it did not die of SIGKILL"), false
+			if p.isInit() {
+				t.container.force()
+				return p.orphaned(handle, "it did not die of SIGKILL"), false
+			}
+			go p.askAgain(handle)
+			timer.Reset(t.cfg.Deadlines.Kill)
 		}
+	}
+}
+
+// askAgain repeats a SIGKILL after which no exit came.
+func (p *process) askAgain(handle hcs.Process) {
+	if _, err := p.kill(handle); err != nil {
+		p.task.log.Warn("the exec does not die of SIGKILL", "exec", p.execID, "error", err)
 	}
 }
 

@@ -61,7 +61,7 @@ func (k *hostKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *c
 		return nil, fault.Wrap(err, s.what+" "+req.ID, "document")
 	}
 	if err := k.createSystem(s, req.ID, document, c); err != nil {
-		return nil, err
+		return nil, misfit(req.Plan, err)
 	}
 	if masks := req.Plan.Container.Affinity; len(masks) > 0 {
 		err = s.do("affinity", k.cfg.Deadlines.Modify, func(ctx context.Context) error {

@@ -93,7 +93,7 @@ func (k *vmKernel) boot(s *steps, req *CreateTask, c *container) (vm VM, err err
 	err = s.do("boot", k.cfg.Deadlines.Boot, func(ctx context.Context) error {
 		var err error
 		if vm, err = k.cfg.VMs.Boot(ctx, req.Plan.UVM, req.Layers, c.journal); err != nil {
-			return req.Plan.Mismatch(err)
+			return misfit(req.Plan, err)
 		}
 		c.hold("utility VM "+req.Plan.UVM.ID, nil, k.cfg.Deadlines.Terminate, func(context.Context) error { return vm.Close() })
 		return nil
@@ -145,7 +145,7 @@ func (k *vmKernel) createIn(s *steps, req *CreateTask, c *container, vm VM, fact
 	return s.do("create", k.cfg.Deadlines.Create, func(ctx context.Context) error {
 		compute, err := vm.Create(ctx, req.ID, &schema.ComputeSystem{SchemaVersion: schema.V21(), Container: hosted})
 		if err != nil {
-			return plan.Mismatch(err)
+			return misfit(&plan, err)
 		}
 		c.compute = compute
 		c.hold("container "+req.ID, nil, k.cfg.Deadlines.Terminate, func(context.Context) error { return closed(compute.Close()) })

@@ -128,6 +128,9 @@ func (p *process) markKilledLocked() {
 func (p *process) killRunning(h hcs.Process) error {
 	delivered, err := p.kill(h)
 	switch {
+	case overtaken(err, h):
+		// It died of it. The answer was lost with its VM, which ended first.
+		return nil
 	case errors.Is(err, hcs.ErrTimeout) && p.isInit() && p.task.container.machine() != nil:
 		// The guest hangs; the reaper ends the VM, which needs no guest.
 		p.task.log.Warn("SIGKILL was not answered in time", "error", err)
@@ -138,6 +141,21 @@ func (p *process) killRunning(h hcs.Process) error {
 		return p.ended()
 	}
 	return nil
+}
+
+// overtaken reports whether a signal's answer was lost because the process has
+// exited, and its VM with it.
+func overtaken(err error, h hcs.Process) bool {
+	if !errors.Is(err, hcs.ErrDisconnected) {
+		return false
+	}
+	select {
+	case <-h.Done():
+		_, err := h.ExitCode()
+		return err == nil
+	default:
+		return false
+	}
 }
 
 // kill is the call to HCS. A process that HCS does not know any more is as
@@ -208,6 +226,9 @@ func (p *process) send(h hcs.Process, sig schema.Signal, d *delivery) {
 	delivered, err := h.Signal(ctx, sig)
 	if endedError(err) {
 		delivered, err = false, nil
+	}
+	if overtaken(err, h) {
+		delivered, err = true, nil // see killRunning
 	}
 	if err != nil {
 		p.task.log.Warn("signal", "exec", p.execID, "signal", sig, "error", err)

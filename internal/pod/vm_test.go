@@ -3,7 +3,6 @@ package pod
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,6 +35,9 @@ type vmLab struct {
 	tool     string // path of the program for guests
 	made     []string
 	cfg      Config // of the pod
+	options  []func(*Config)
+	watch    func(hcsemu.Call) // called at each call, before and after it
+	files    map[string]string // what the client has put on the disk
 }
 
 // bootVMs implements VMs with internal/uvm.
@@ -49,11 +51,8 @@ type bootVMs struct {
 func (b bootVMs) Boot(ctx context.Context, plan *isolation.UVM, l layers.Layers, j *journal.Journal) (VM, error) {
 	u, err := uvm.Boot(ctx, uvm.Config{
 		Owner: "containerd-shim-isol-v1.exe", Plan: plan, Layers: l, Host: b.host, Sockets: b.machines.Sockets,
-		NameToGUID: func(name string) (string, error) {
-			g, err := b.client.NameToGUID(context.Background(), name)
-			return fmt.Sprint(g), err
-		},
-		Namespace: network.New(netdriver.New(b.client)).Namespace, Journal: j,
+		NameToGUID: layerdriver.New(b.client).NameToGUID,
+		Namespace:  network.New(netdriver.New(b.client)).Namespace, Journal: j,
 		Tool: *b.tool, HostBuild: 20348,
 		Deadlines: uvm.Deadlines{Connect: 5 * time.Second, Reason: 200 * time.Millisecond},
 	})
@@ -70,29 +69,48 @@ func newVMLab(t *testing.T, options ...func(*Config)) *vmLab {
 		machines: &guest.Machines{Runner: hcsemu.NewScripted(), Build: 20348},
 		root:     t.TempDir(),
 	}
-	l.emu = hcsemu.New(hcsemu.Config{Hypervisor: true, Runner: l.machines})
+	l.emu = hcsemu.New(hcsemu.Config{
+		Hypervisor: true, Runner: l.machines,
+		Kill: func(hcsemu.Caller) {
+			if l.killed != nil {
+				l.killed()
+			}
+		},
+		Watch: func(c hcsemu.Call, _ hcsemu.When) {
+			if l.watch != nil {
+				l.watch(c)
+			}
+		},
+	})
 	t.Cleanup(l.emu.Close)
 	l.file("base", "UtilityVM", "SystemTemplate.vhdx")
 	l.file("base", "UtilityVM", "Files", "bootmgfw.efi")
 	l.file("base", "Files", "license.txt")
-	l.client = l.emu.Connect(hcsemu.Caller{PID: 1, Exe: "containerd-shim-isol-v1.exe"})
+	l.options = options
+	l.shim(1)
+	return l
+}
+
+// shim makes a new shim process with the given pid, and its pod.
+func (l *vmLab) shim(pid uint32) {
+	l.Helper()
+	l.client = l.emu.Connect(hcsemu.Caller{PID: pid, Exe: "containerd-shim-isol-v1.exe"})
 	host := hcsemu.HostOn(l.client)
 	cfg := Config{
 		Owner: "containerd-shim-isol-v1.exe", HostBuild: 20348, Host: host,
 		Layers: layers.NewStore(layerdriver.New(l.client)), Stdio: l.stdio, Events: l.events,
 		VMs: bootVMs{host, l.client, l.machines, &l.tool}, Networks: network.New(netdriver.New(l.client)),
 	}
-	for _, o := range options {
+	for _, o := range l.options {
 		o(&cfg)
 	}
 	cfg.Undo = undo.Machine{Host: cfg.Host, Owner: cfg.Owner, Layers: cfg.Layers, Networks: cfg.Networks, Origin: "LAB"}.Undoers()
 	l.cfg = cfg
 	p, err := New(cfg)
 	if err != nil {
-		t.Fatal(err)
+		l.Fatal(err)
 	}
 	l.pod = p
-	return l
 }
 
 func (l *vmLab) file(parts ...string) string {

@@ -24,7 +24,7 @@ func (u *UVM) Mount(ctx context.Context, l layers.Layers) (layers.Mounted, Relea
 		}
 		id, err := u.cfg.NameToGUID(filepath.Base(parent))
 		if err != nil {
-			return layers.Mounted{}, nothing, err
+			return layers.Mounted{}, nothing, fault.Wrap(err, "name layer", parent)
 		}
 		mounted = append(mounted, layers.Layer{ID: id, Path: path})
 	}

@@ -22,6 +22,11 @@ type Config struct {
 	Now    func() time.Time // nil is time.Now
 	Kill   func(Caller)     // ends a caller as kill -9 would, for fault plans; nil disconnects it only
 
+	// Watch is called at each call, before and after its effect, from the
+	// caller's goroutine and without a lock: a test looks there at what the
+	// machine holds, and what was written down of it. nil: nobody looks.
+	Watch func(call Call, when When)
+
 	// ImageBuild returns the Windows build of a base layer, 0 if it is not
 	// known; nil knows none. It decides HCS_E_IMAGE_MISMATCH.
 	ImageBuild func(layer string) uint32

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -51,7 +52,7 @@ const (
 	ActionHang       Action = "hang"       // wait until released by name, canceled or disconnected
 	ActionDisconnect Action = "disconnect" // end the compute service, see DisconnectService
 	ActionKill       Action = "kill"       // end the caller as kill -9 does
-	ActionCrash      Action = "crash"      // crash the system that the call is about
+	ActionCrash      Action = "crash"      // crash the system that the call is about, if there is one
 	ActionBugcheck   Action = "bugcheck"   // crash the kernel of the machine that the call is about
 	ActionDrop       Action = "drop"       // lose an event
 )
@@ -243,6 +244,9 @@ func (c *Client) applyFault(ctx context.Context, call *Call, f *plannedFault) er
 		return c.hang(ctx, call, f)
 	case ActionDisconnect:
 		c.e.DisconnectService()
+		if call.offline {
+			return nil // another service answers it
+		}
 		return fail(EServiceDisconnect, "fault plan: the compute service ended during %s", call.Function)
 	case ActionKill:
 		if c.e.config.Kill != nil {
@@ -251,7 +255,9 @@ func (c *Client) applyFault(ctx context.Context, call *Call, f *plannedFault) er
 		c.disconnect()
 		return fail(EServiceDisconnect, "fault plan: the caller was killed during %s", call.Function)
 	case ActionCrash:
-		return c.e.Crash(call.System)
+		if err := c.e.Crash(call.System); err != nil && !errors.Is(err, ESystemNotFound) {
+			return err // a system that is not there has nothing to lose
+		}
 	case ActionBugcheck:
 		return c.e.Bugcheck(call.System, 0xe2)
 	}

@@ -253,7 +253,7 @@ func TestKillAndCrashAndDrop(t *testing.T) {
 		}
 		b.ok(b.e.AddFaults(Fault{Function: "HcsGetServiceProperties", Action: ActionCrash}))
 		_, err = b.ServiceProperties(t.Context(), "")
-		b.code("crash of a call about no system", err, ESystemNotFound)
+		b.ok(err) // there is nothing to crash
 	})
 	t.Run("drop", func(t *testing.T) {
 		b := newBench(t, Config{})

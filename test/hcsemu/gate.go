@@ -25,6 +25,7 @@ func (c *Client) do(ctx context.Context, req request, f func(ctx context.Context
 	call := Call{
 		Seq: e.record.begin(), Time: e.config.Now(), Caller: c.caller,
 		DLL: dllOf(req.function, c.api), Function: req.function, System: req.system, Args: req.args,
+		offline: req.offline,
 	}
 	if req.about != 0 {
 		call.System, call.Process = c.subjectOf(req.about)
@@ -34,6 +35,7 @@ func (c *Client) do(ctx context.Context, req request, f func(ctx context.Context
 
 	err := cmp.Or(ended(c.ctx), ended(ctx))
 	if err == nil {
+		e.watch(&call, whenBefore)
 		err = c.applyFaults(ctx, &call, whenBefore)
 	}
 	if err == nil {
@@ -41,6 +43,7 @@ func (c *Client) do(ctx context.Context, req request, f func(ctx context.Context
 	}
 	if err == nil {
 		call.Result, err = f(ctx)
+		e.watch(&call, whenAfter)
 		if err == nil {
 			if err = c.applyFaults(ctx, &call, whenAfter); err != nil {
 				call.Result = nil
@@ -57,6 +60,12 @@ func (c *Client) do(ctx context.Context, req request, f func(ctx context.Context
 	}
 	e.record.end(call)
 	return err
+}
+
+func (e *Emulator) watch(call *Call, when When) {
+	if e.config.Watch != nil {
+		e.config.Watch(*call, when)
+	}
 }
 
 // available says whether the service that answers req is there.

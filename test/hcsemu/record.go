@@ -31,6 +31,8 @@ type Call struct {
 	Code     HRESULT       `json:"code"` // as the caller saw it
 	Error    string        `json:"error,omitempty"`
 	Fault    string        `json:"fault,omitempty"` // what the fault plan did to it
+
+	offline bool // another service than the compute service answers it
 }
 
 // CallFilter selects calls; empty fields select all.

@@ -43,10 +43,15 @@ func (s *Sockets) Dial(serviceID string) (net.Conn, error) {
 	host, guest := net.Pipe()
 	select {
 	case l.conns <- host:
-		return guest, nil
 	case <-l.closed:
 		return nil, fmt.Errorf("hvsocket service %s was closed", serviceID)
 	}
+	select {
+	case <-l.closed:
+		l.refuse() // both were ready: nobody accepts it any more
+	default:
+	}
+	return guest, nil
 }
 
 // Open returns how many services are listened on: what is left is a leak.
@@ -79,17 +84,21 @@ func (l *listener) Close() error {
 		delete(l.sockets.listeners, l.service)
 		l.sockets.mu.Unlock()
 		close(l.closed)
-		for {
-			select {
-			case c := <-l.conns:
-				c.Close()
-				continue
-			default:
-			}
-			return
-		}
+		l.refuse()
 	})
 	return nil
+}
+
+// refuse closes the connections that nobody has accepted.
+func (l *listener) refuse() {
+	for {
+		select {
+		case c := <-l.conns:
+			c.Close()
+		default:
+			return
+		}
+	}
 }
 
 func (l *listener) Addr() net.Addr { return addr(l.service) }
