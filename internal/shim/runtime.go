@@ -14,9 +14,9 @@ func tuneRuntime(serves bool) {
 	// shims of any kind.
 	runtime.GOMAXPROCS(1)
 	if serves {
-		// A heap of two megabytes is collected in a millisecond: rather that
+		// A heap of one megabyte is collected in a millisecond: rather that
 		// more often than twice the memory in every pod.
-		debug.SetGCPercent(40)
+		debug.SetGCPercent(20)
 	} else {
 		debug.SetGCPercent(-1) // the process ends before a collection would pay
 	}
