@@ -41,7 +41,7 @@ func thisMachine() machine {
 		origin:  name,
 		backlog: journal.DefaultBacklog(os.Getenv),
 		dial:    launch.Native().Dial,
-		host:    computecore.New,
+		host:    func() (hcs.Host, error) { return computecore.New(nil) },
 		undo: func(h hcs.Host) journal.Undoers {
 			return undo.Machine{
 				Host: h, Owner: shim.Owner, Layers: layers.NewStore(layers.Windows()), Networks: network.New(network.Windows()), Origin: name,

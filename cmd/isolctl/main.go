@@ -1,12 +1,14 @@
 // Command isolctl is the operator's program: it shows what isol decides about a
 // container and why, what isol's runtime entries look like, and what isol has on
-// a machine. Only prune changes anything; only list and prune need Windows.
+// a machine. Only prune changes anything; only list, show, stacks and prune need Windows.
 //
 //	isolctl explain BUNDLE|config.json   the plan of a container, its reasons, its crossings
 //	isolctl matrix                       which image fits which host in which mode
 //	isolctl config containerd            the runtime entries for containerd's config
 //	isolctl config runtimeclass          the RuntimeClasses for Kubernetes
 //	isolctl list                         isol's compute systems and whether their shims run
+//	isolctl show ID                      what a pod is and does: tasks, VM, phases, plan, calls
+//	isolctl stacks ID                    the stacks of a pod's shim and of its guest's agent
 //	isolctl prune [--dry-run]            releases what shims that died have left
 //
 // It exits with 1 and the error that the shim would give.
@@ -36,7 +38,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 		Name:   "isolctl",
 		Usage:  "show what isol decides about a container and why, and what it has on a machine",
 		Writer: stdout, ErrWriter: stderr,
-		Commands:       []*cli.Command{explainCommand(), matrixCommand(), configCommand(), listCommand(m), pruneCommand(m)},
+		Commands:       []*cli.Command{explainCommand(), matrixCommand(), configCommand(), listCommand(m), showCommand(m), stacksCommand(m), pruneCommand(m)},
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run returns the error
 	}
 	return app.Run(context.Background(), args)

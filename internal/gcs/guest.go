@@ -26,6 +26,8 @@ type Config struct {
 	// Linger is how long calls wait, after the stream has broken, for somebody
 	// who knows why to call Fail. 0: not at all.
 	Linger time.Duration
+
+	Calls *hcs.CallTable // takes note of each call; may be nil
 }
 
 // DefaultTimeout bounds one call to a guest. The reference gives up after five
@@ -247,6 +249,8 @@ func (g *Guest) call(ctx context.Context, proc Procedure, id string, req any, re
 func (g *Guest) callOrUndo(ctx context.Context, proc Procedure, id string, req any, resp response, undo func(body []byte)) error {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.Timeout)
 	defer cancel()
+	defer hcs.Waiting(ctx)()
+	defer g.cfg.Calls.Begin("guest "+proc.String(), g.subject(id))()
 	var late func([]byte)
 	if undo != nil {
 		late = func(body []byte) {

@@ -60,7 +60,7 @@ func (e *Error) Error() string {
 	if said := resultText(e.Result); said != "" {
 		s += ": " + said
 	}
-	if hint := Hint(e.Err); hint != "" {
+	if hint := Hint(e.Err); hint != "" && !strings.Contains(s, hint) { // a cause may have given it
 		s += " (" + hint + ")"
 	}
 	return s

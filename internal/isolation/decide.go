@@ -197,6 +197,9 @@ func (p *Plan) Mismatch(err error) error {
 	if p.InVM() {
 		kernel, what = p.Versions.UVM, "utility VM"
 		builds = fmt.Sprintf("host %s, utility VM %s, image %s", p.Versions.Host, p.Versions.UVM, p.Versions.Image)
+		if src := p.Versions.UVMSource; src != "" {
+			builds += "; the utility VM comes from " + src
+		}
 	}
 	hint := "use an image of the same release as the " + what
 	if kernel.Known() {

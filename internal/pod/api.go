@@ -84,6 +84,7 @@ type State struct {
 	Bundle     string
 	PID        uint32 // 0 before start
 	Status     Status
+	Name       string // of the state within isol, finer than Status: "starting", "exiting"
 	Stdio      StdioConfig
 	ExitStatus uint32    // UnknownExitStatus until it has exited
 	ExitedAt   time.Time // zero until it has exited
@@ -157,6 +158,8 @@ type UpdateCPU struct {
 // TaskInfo describes a task for diagnostics.
 type TaskInfo struct {
 	State
-	Plan  *isolation.Plan
-	Execs []State // in the order of their ids
+	Plan   *isolation.Plan
+	Execs  []State    // in the order of their ids
+	Phases []hcs.Span // of bringing it up, with those of the VM that was booted for it
+	VM     VM         // that it owns; nil for none
 }

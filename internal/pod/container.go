@@ -3,7 +3,9 @@ package pod
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/isolrun/isol/internal/fault"
@@ -28,6 +30,7 @@ type container struct {
 	compute hcs.Compute
 	vm      VM     // that the container owns: its end is the container's; nil for none
 	frame   *frame // compute, if this is a sandbox in which nothing runs; nil for none
+	in      VM     // that the container is in; nil for none
 	// makeSure ends the system through a new handle, if it still runs. It is
 	// for an end that our own handle did not see: the service went away, or
 	// did not answer.
@@ -47,6 +50,33 @@ type hold struct {
 	limit time.Duration
 	free  func(ctx context.Context) error
 }
+
+// explain puts the end of the VM that the container is in before an error that
+// it caused: that a call failed says less than why.
+func (c *container) explain(err error) error {
+	if c.in == nil || !slices.ContainsFunc(signsOfDeath, func(sign error) bool { return errors.Is(err, sign) }) {
+		return err
+	}
+	timer := time.NewTimer(c.limits.Orphan)
+	defer timer.Stop()
+	select {
+	case <-c.in.Done():
+	case <-timer.C:
+		return err
+	}
+	switch exit := c.in.Exit(); {
+	case exit == nil:
+		return err
+	case errors.Is(err, exit): // it says so already, as one of many causes
+		return &fault.Error{Kind: fault.KindOf(exit), Err: err}
+	default:
+		return fmt.Errorf("%w: %w", exit, err)
+	}
+}
+
+// signsOfDeath are the errors that calls to a VM that has ended, or is about to,
+// fail with.
+var signsOfDeath = []error{hcs.ErrDisconnected, hcs.ErrAlreadyStopped, hcs.ErrInvalidState, hcs.ErrClosed, hcs.ErrUnexpectedExit, hcs.ErrGuestCrash}
 
 // end stops the container: asked, then forced, then by giving up the handle,
 // which terminates a system whose document says

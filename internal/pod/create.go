@@ -59,6 +59,7 @@ func (p *Pod) sandboxEnded() bool {
 func newTask(cfg *Config, log *slog.Logger, req *CreateTask) *task {
 	t := &task{id: req.ID, bundle: req.Bundle, plan: req.Plan, cfg: cfg, log: log.With("id", req.ID),
 		created: time.Now(), execs: map[string]*process{}}
+	t.phases.Log = t.log
 	t.init = newProcess(t, "", req.Process, req.Stdio)
 	return t
 }
@@ -94,7 +95,7 @@ func keepAlive(p oci.Process) oci.Process {
 
 // create does the steps of Create for a task that the pod has admitted.
 func (t *task) create(ctx context.Context, k kernel, req *CreateTask) (err error) {
-	s := &steps{ctx: ctx, what: "create task", id: t.id}
+	s := &steps{ctx: ctx, what: "create task", id: t.id, phases: &t.phases}
 	if err := t.openJournal(s); err != nil {
 		return err
 	}

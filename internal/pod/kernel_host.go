@@ -64,7 +64,7 @@ func (k *hostKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *c
 		return nil, misfit(req.Plan, err)
 	}
 	if masks := req.Plan.Container.Affinity; len(masks) > 0 {
-		err = s.do("affinity", k.cfg.Deadlines.Modify, func(ctx context.Context) error {
+		err = s.in(hcs.PhaseContainer, "affinity", k.cfg.Deadlines.Modify, func(ctx context.Context) error {
 			return k.cfg.Affinity.SetAffinity(ctx, req.ID, masks)
 		})
 	}
@@ -98,13 +98,13 @@ func (k *hostKernel) sources(req *CreateTask) ([]string, error) {
 // mount makes the scratch if need be and mounts the layers.
 func (k *hostKernel) mount(s *steps, req *CreateTask, c *container) (layers.Mounted, error) {
 	var m layers.Mounted
-	err := s.do("scratch", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
+	err := s.in(hcs.PhaseLayers, "scratch", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
 		return k.cfg.Layers.EnsureScratch(ctx, req.Layers)
 	})
 	if err != nil {
 		return m, err
 	}
-	err = s.do("layers", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
+	err = s.in(hcs.PhaseLayers, "layers", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
 		entry, err := c.journal.Acquire(journal.Record{Kind: journal.KindLayerMount, Name: req.Layers.Scratch})
 		if err != nil {
 			return err
@@ -125,7 +125,7 @@ func (k *hostKernel) mount(s *steps, req *CreateTask, c *container) (layers.Moun
 // createSystem creates the compute system and puts its handle below the
 // layers, so that it is closed after they are unmounted, as the reference does.
 func (k *hostKernel) createSystem(s *steps, id string, document *schema.ComputeSystem, c *container) error {
-	return s.do("create", k.cfg.Deadlines.Create, func(ctx context.Context) error {
+	return s.in(hcs.PhaseContainer, "create", k.cfg.Deadlines.Create, func(ctx context.Context) error {
 		entry, err := c.journal.Acquire(journal.Record{Kind: journal.KindComputeSystem, Name: id})
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/hcs/doc"
 	"github.com/isolrun/isol/internal/hcs/schema"
 	"github.com/isolrun/isol/internal/isolation"
@@ -34,6 +35,7 @@ func (k *vmKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *con
 	c := &container{limits: &k.cfg.Deadlines, journal: j, log: k.log.With("id", req.ID), gone: make(chan struct{})}
 	defer func() {
 		if err != nil {
+			err = c.explain(err)
 			c.abandon()
 		}
 		if err != nil && k.frame != nil && k.frame.hasEnded() {
@@ -48,6 +50,7 @@ func (k *vmKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *con
 	if err != nil {
 		return nil, err
 	}
+	c.in = vm
 	if err := k.connect(s, c, vm, net); err != nil {
 		return nil, err
 	}
@@ -103,13 +106,13 @@ func (k *vmKernel) boot(s *steps, req *CreateTask, c *container) (vm VM, err err
 
 // createIn makes the container in the VM.
 func (k *vmKernel) createIn(s *steps, req *CreateTask, c *container, vm VM, facts doc.Facts) error {
-	err := s.do("scratch", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
+	err := s.in(hcs.PhaseLayers, "scratch", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
 		return k.cfg.Layers.EnsureScratch(ctx, req.Layers)
 	})
 	if err != nil {
 		return err
 	}
-	err = s.do("layers", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
+	err = s.in(hcs.PhaseLayers, "layers", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
 		m, release, err := vm.Mount(ctx, req.Layers)
 		if err != nil {
 			return err
@@ -122,7 +125,7 @@ func (k *vmKernel) createIn(s *steps, req *CreateTask, c *container, vm VM, fact
 		return err
 	}
 	plan := *req.Plan
-	err = s.do("mounts", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
+	err = s.in(hcs.PhaseLayers, "mounts", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
 		if facts.Paths, err = k.mounts(ctx, &plan, c, vm); err != nil {
 			return err
 		}
@@ -142,7 +145,7 @@ func (k *vmKernel) createIn(s *steps, req *CreateTask, c *container, vm VM, fact
 	if err != nil {
 		return fault.Wrap(err, s.what+" "+req.ID, "document")
 	}
-	return s.do("create", k.cfg.Deadlines.Create, func(ctx context.Context) error {
+	return s.in(hcs.PhaseContainer, "create", k.cfg.Deadlines.Create, func(ctx context.Context) error {
 		compute, err := vm.Create(ctx, req.ID, &schema.ComputeSystem{SchemaVersion: schema.V21(), Container: hosted})
 		if err != nil {
 			return misfit(&plan, err)

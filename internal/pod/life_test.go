@@ -30,7 +30,7 @@ func TestTaskLife(t *testing.T) {
 		l.create("c1", "cmd /c exit 7")
 		s, err := l.pod.State("c1", "")
 		l.must(err)
-		want := State{ID: "c1", ExecID: "c1", Bundle: l.bundle, Status: StatusCreated, Stdio: StdioConfig{Stdin: "in", Stdout: "out"}, ExitStatus: UnknownExitStatus}
+		want := State{ID: "c1", ExecID: "c1", Bundle: l.bundle, Status: StatusCreated, Name: "created", Stdio: StdioConfig{Stdin: "in", Stdout: "out"}, ExitStatus: UnknownExitStatus}
 		if d := cmp.Diff(want, s); d != "" {
 			t.Error("state of a created task:", d)
 		}

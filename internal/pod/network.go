@@ -6,6 +6,7 @@ import (
 	"github.com/Microsoft/go-winio/pkg/guid"
 
 	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/journal"
 )
 
@@ -83,7 +84,7 @@ func (k *vmKernel) connect(s *steps, c *container, vm VM, net joined) error {
 	if net.id == "" || k.frame != nil && !net.ours {
 		return nil
 	}
-	return s.do("connect", k.cfg.Deadlines.Network, func(ctx context.Context) error {
+	return s.in(hcs.PhaseConnect, "connect", k.cfg.Deadlines.Network, func(ctx context.Context) error {
 		release, err := vm.Connect(ctx, net.id)
 		if err != nil {
 			return mustExist(err)

@@ -208,6 +208,9 @@ func (p *Pod) Tasks() []TaskInfo {
 	var out []TaskInfo
 	for _, t := range p.all() {
 		info := TaskInfo{State: t.init.describe(), Plan: t.plan}
+		if t.init.current() != stateCreating && t.container != nil { // it is being set while creating
+			info.Phases, info.VM = t.spans(), t.container.machine()
+		}
 		for _, e := range t.allExecs() {
 			info.Execs = append(info.Execs, e.describe())
 		}

@@ -37,15 +37,21 @@ func (p *Pod) start(ctx context.Context, id, execID string) (uint32, error) {
 	s := &steps{ctx: ctx, what: "start task", id: id}
 	if execID != "" {
 		s.what, s.id = "start exec", execID
+	} else {
+		s.phases = &proc.task.phases
 	}
 	handle, err := proc.launch(s)
 	if err != nil {
+		err = proc.task.container.explain(err)
 		proc.must(evStartFailed)
 		proc.wind(1)
 		return 0, err
 	}
 	proc.started(handle)
 	proc.task.log.Info("started", "exec", execID, "pid", handle.PID(), s.attrs())
+	if proc.isInit() {
+		proc.task.logPhases(ctx)
+	}
 	return handle.PID(), nil
 }
 
@@ -80,13 +86,13 @@ func (p *process) begin(stop context.CancelCauseFunc) error {
 func (p *process) launch(s *steps) (hcs.Process, error) {
 	t := p.task
 	if p.isInit() {
-		if err := s.do("start", t.cfg.Deadlines.Start, t.container.compute.Start); err != nil {
+		if err := s.in(hcs.PhaseContainer, "start", t.cfg.Deadlines.Start, t.container.compute.Start); err != nil {
 			return nil, err
 		}
 	}
 	params := processDocument(p.spec, p.stdio)
 	var handle hcs.Process
-	err := s.do("process", t.cfg.Deadlines.CreateProcess, func(ctx context.Context) (err error) {
+	err := s.in(hcs.PhaseProcess, "process", t.cfg.Deadlines.CreateProcess, func(ctx context.Context) (err error) {
 		handle, err = t.container.compute.CreateProcess(ctx, params)
 		return fault.Wrap(err, "run", params.CommandLine)
 	})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/hcs"
 )
 
 // steps runs the named steps of one transaction, each with a deadline of its
@@ -16,6 +17,18 @@ type steps struct {
 	what string // of the whole: "create task"
 	id   string
 	took []slog.Attr
+
+	phases *hcs.PhaseRecord // nil: those of nothing
+}
+
+// in runs one step as a part of a phase.
+func (s *steps) in(phase hcs.Phase, name string, limit time.Duration, f func(ctx context.Context) error) error {
+	return s.do(name, limit, func(ctx context.Context) error {
+		if s.phases == nil {
+			return f(ctx)
+		}
+		return s.phases.Run(ctx, phase, name, f)
+	})
 }
 
 // do runs one step. Its error names the whole and the step.

@@ -24,6 +24,7 @@ type task struct {
 	init    *process
 	stats   flight[Stats]
 	created time.Time
+	phases  hcs.PhaseRecord // of bringing the container up
 
 	container *container // set before the init is created, not changed after
 
@@ -115,7 +116,7 @@ func (p *process) describe() State {
 	p.task.mu.Lock()
 	defer p.task.mu.Unlock()
 	return State{
-		ID: p.task.id, ExecID: p.eventID(), Bundle: p.task.bundle, PID: p.pid, Status: p.state.status(),
+		ID: p.task.id, ExecID: p.eventID(), Bundle: p.task.bundle, PID: p.pid, Status: p.state.status(), Name: p.state.String(),
 		Stdio: p.stdio, ExitStatus: p.exit.Status, ExitedAt: p.exit.At,
 	}
 }

@@ -53,6 +53,9 @@ type VM interface {
 	// Create makes a container in the VM.
 	Create(ctx context.Context, id string, document *schema.ComputeSystem) (hcs.Compute, error)
 
+	// Phases says how long each phase of booting took.
+	Phases() []hcs.Span
+
 	// Properties asks for the VM's own. SetMemory and SetProcessorLimits
 	// change its size.
 	Properties(ctx context.Context, query schema.PropertyQuery) (*schema.Properties, error)

@@ -3,6 +3,7 @@ package pod
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,13 +47,14 @@ type bootVMs struct {
 	client   *hcsemu.Client
 	machines *guest.Machines
 	tool     *string
+	log      *slog.Logger
 }
 
 func (b bootVMs) Boot(ctx context.Context, plan *isolation.UVM, l layers.Layers, j *journal.Journal) (VM, error) {
 	u, err := uvm.Boot(ctx, uvm.Config{
 		Owner: "containerd-shim-isol-v1.exe", Plan: plan, Layers: l, Host: b.host, Sockets: b.machines.Sockets,
 		NameToGUID: layerdriver.New(b.client).NameToGUID,
-		Namespace:  network.New(netdriver.New(b.client)).Namespace, Journal: j,
+		Namespace:  network.New(netdriver.New(b.client)).Namespace, Journal: j, Log: b.log,
 		Tool: *b.tool, HostBuild: 20348,
 		Deadlines: uvm.Deadlines{Connect: 5 * time.Second, Reason: 200 * time.Millisecond},
 	})
@@ -99,10 +101,14 @@ func (l *vmLab) shim(pid uint32) {
 	cfg := Config{
 		Owner: "containerd-shim-isol-v1.exe", HostBuild: 20348, Host: host,
 		Layers: layers.NewStore(layerdriver.New(l.client)), Stdio: l.stdio, Events: l.events,
-		VMs: bootVMs{host, l.client, l.machines, &l.tool}, Networks: network.New(netdriver.New(l.client)),
+		VMs: bootVMs{host: host, client: l.client, machines: l.machines, tool: &l.tool}, Networks: network.New(netdriver.New(l.client)),
 	}
 	for _, o := range l.options {
 		o(&cfg)
+	}
+	if vms, ok := cfg.VMs.(bootVMs); ok {
+		vms.log = cfg.Log
+		cfg.VMs = vms
 	}
 	cfg.Undo = undo.Machine{Host: cfg.Host, Owner: cfg.Owner, Layers: cfg.Layers, Networks: cfg.Networks, Origin: "LAB"}.Undoers()
 	l.cfg = cfg

@@ -92,7 +92,7 @@ func newLab(t *testing.T, opts ...labOption) *lab {
 	client := l.emu.Connect(hcsemu.Caller{PID: 4711, Exe: Owner})
 	l.ctrd = newContainerd(t)
 	m := Machine{
-		Host:   func() (hcs.Host, error) { return hcsemu.HostOn(client), nil },
+		Host:   func(*hcs.CallTable) (hcs.Host, error) { return hcsemu.HostOn(client), nil },
 		Layers: func() layers.Store { return layers.NewStore(layerdriver.New(client)) },
 		Probe: func() (host.Facts, error) {
 			facts, _ := host.Preset("server2022")

@@ -19,7 +19,7 @@ func newManager(m Machine) *launch.Manager {
 	return &launch.Manager{
 		Version: version, Revision: revision,
 		System:  m.System,
-		Host:    m.Host,
+		Host:    func() (hcs.Host, error) { return m.Host(nil) },
 		Undo:    func(h hcs.Host) journal.Undoers { return undoers(m, h) },
 		Owner:   Owner,
 		Backlog: journal.DefaultBacklog(os.Getenv),

@@ -39,7 +39,7 @@ func child(args []string) {
 	os.Args = append([]string{"containerd-shim-isol-v1.exe"}, args...)
 	loaded := errors.New("HCS was loaded")
 	Run(context.Background(), Machine{
-		Host: func() (hcs.Host, error) {
+		Host: func(*hcs.CallTable) (hcs.Host, error) {
 			if args[len(args)-1] != "delete" {
 				panic(loaded)
 			}

@@ -15,12 +15,14 @@ import (
 	"github.com/containerd/ttrpc"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/network"
 	"github.com/isolrun/isol/internal/node"
 	"github.com/isolrun/isol/internal/options"
 	"github.com/isolrun/isol/internal/pod"
 	"github.com/isolrun/isol/internal/shim/admission"
 	"github.com/isolrun/isol/internal/shim/crash"
+	"github.com/isolrun/isol/internal/shim/diagnostics"
 	"github.com/isolrun/isol/internal/shim/event"
 	"github.com/isolrun/isol/internal/shim/launch"
 	"github.com/isolrun/isol/internal/shim/logs"
@@ -79,7 +81,8 @@ func newServer(m Machine, flags launch.Flags, params *bootapi.BootstrapParams, o
 	}
 	watchCrash(flags, log, end)
 
-	system, err := m.Host()
+	calls := &hcs.CallTable{}
+	system, err := m.Host(calls)
 	if err != nil {
 		log.Error("the compute service cannot be loaded; every create will say so", "error", err)
 		system = absentHost{err}
@@ -94,7 +97,7 @@ func newServer(m Machine, flags launch.Flags, params *bootapi.BootstrapParams, o
 	networks := network.New(m.Network)
 	p, err := pod.New(pod.Config{
 		ID: flags.ID, Owner: Owner, HostBuild: facts.Version.Build, Undo: undoers(m, system),
-		Host: system, Layers: m.Layers(), VMs: newVMs(m.VM, system, networks, facts.Version.Build, log), Networks: networks, Affinity: m.Affinity, Resolve: m.Resolve, Events: events,
+		Host: system, Layers: m.Layers(), VMs: newVMs(m.VM, system, networks, facts.Version.Build, calls, log), Networks: networks, Affinity: m.Affinity, Resolve: m.Resolve, Events: events,
 		Stdio: newStdio(m.Pipes, flags.Namespace, opts, log), Log: log,
 	})
 	if err != nil {
@@ -111,6 +114,8 @@ func newServer(m Machine, flags launch.Flags, params *bootapi.BootstrapParams, o
 	}
 	s.OptionsType, s.Options = launch.Options(params)
 	s.Register(server)
+	d := &diagnostics.Service{Namespace: flags.Namespace, ID: flags.ID, Version: s.Version, Started: time.Now(), Pod: p, Calls: calls}
+	d.Register(server)
 	return server, nil
 }
 

@@ -337,7 +337,7 @@ func TestProcessThatCannotBeStarted(t *testing.T) {
 // Without HCS the shim must come up all the same, so that the create answers.
 func TestComputeServiceThatIsNotThere(t *testing.T) {
 	l := newLab(t, func(m *Machine, _ *bootapi.BootstrapParams) {
-		m.Host = func() (hcs.Host, error) {
+		m.Host = func(*hcs.CallTable) (hcs.Host, error) {
 			return nil, &hcs.Error{Op: "load", ID: "computecore.dll", Err: hcs.ErrUnavailable}
 		}
 	})

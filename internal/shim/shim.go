@@ -60,7 +60,7 @@ const Owner = "containerd-shim-isol-v1.exe"
 // Machine is the adapters of one machine, as main wires them. Nothing is
 // loaded before its function is called.
 type Machine struct {
-	Host     func() (hcs.Host, error)
+	Host     func(*hcs.CallTable) (hcs.Host, error) // takes note of its calls in the table, which may be nil
 	Layers   func() layers.Store
 	Probe    func() (host.Facts, error)
 	Image    func(layers []string) (host.Image, error)

@@ -28,32 +28,28 @@ type vms struct {
 	host     hcs.Host
 	networks *network.Namespaces
 	build    uint32
+	calls    *hcs.CallTable
 	log      *slog.Logger
 }
 
 // newVMs returns nil, not a nil pointer in an interface, for a machine without.
-func newVMs(system VMSystem, host hcs.Host, networks *network.Namespaces, build uint32, log *slog.Logger) pod.VMs {
+func newVMs(system VMSystem, host hcs.Host, networks *network.Namespaces, build uint32, calls *hcs.CallTable, log *slog.Logger) pod.VMs {
 	if system.Sockets == nil {
 		return nil
 	}
-	return vms{system, host, networks, build, log}
+	return vms{system, host, networks, build, calls, log}
 }
 
 // Boot implements pod.VMs.
 func (v vms) Boot(ctx context.Context, plan *isolation.UVM, l layers.Layers, j *journal.Journal) (pod.VM, error) {
 	u, err := uvm.Boot(ctx, uvm.Config{
-		Owner: Owner, Plan: plan, Layers: l, Host: v.host, Log: v.log,
+		Owner: Owner, Plan: plan, Layers: l, Host: v.host, Calls: v.calls, Log: v.log,
 		Sockets: v.system.Sockets, TimeZone: v.system.TimeZone, NameToGUID: v.system.NameToGUID,
 		Namespace: v.networks.Namespace, Journal: j, HostBuild: v.build, Tool: v.system.Tool,
 	})
 	if err != nil {
 		return nil, err
 	}
-	phases := make([]any, 0, 2+2*len(u.Phases()))
-	phases = append(phases, "vm", u.ID())
-	for _, p := range u.Phases() {
-		phases = append(phases, p.Name, p.Took)
-	}
-	v.log.Info("utility VM booted", phases...)
+	v.log.Info("utility VM booted", "vm", u.ID(), "image", u.BootFiles().Layer)
 	return u, nil
 }

@@ -12,17 +12,12 @@ import (
 	"github.com/isolrun/isol/internal/gcs"
 	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/hcs/doc"
+	"github.com/isolrun/isol/internal/hcs/schema"
 )
 
 // hostService is the hvsocket address by which a guest knows its host
 // (runhcs: gcs/prot WindowsGcsHvHostID).
 const hostService = "894cc2d6-9d79-424f-93fe-42969ae6d8d1"
-
-// Phase is one phase of booting and how long it took.
-type Phase struct {
-	Name string
-	Took time.Duration
-}
 
 // boot is a VM on its way up: what the phases behind have made.
 type boot struct {
@@ -36,7 +31,28 @@ type boot struct {
 	undo     []func(context.Context) error
 	kept     []func(context.Context) error // those of undo that are the VM's to do at its end, after it
 	strike   func() error                  // the system's record
-	phases   []Phase
+	document *schema.ComputeSystem
+	phases   *hcs.PhaseRecord
+}
+
+// part is a part of a phase of booting.
+type part struct {
+	phase hcs.Phase
+	name  string
+	do    func(context.Context) error
+}
+
+// parts lists all that booting does, in its order.
+func (b *boot) parts() []part {
+	return []part{
+		{hcs.PhaseDocument, "files", b.makeFiles},
+		{hcs.PhaseDocument, "grant", b.grant},
+		{hcs.PhaseDocument, "document", b.makeDocument},
+		{hcs.PhaseCreate, "create", b.create},
+		{hcs.PhaseStart, "listen", b.listen},
+		{hcs.PhaseStart, "start", b.start},
+		{hcs.PhaseConnect, "connect", b.connect},
+	}
 }
 
 // Boot boots a VM. When it fails, nothing of the VM is left; what could not be
@@ -49,46 +65,40 @@ func Boot(ctx context.Context, cfg Config) (*UVM, error) {
 	if cfg.Journal == nil {
 		cfg.Journal = unwritten{}
 	}
-	b := &boot{cfg: cfg}
-	for _, p := range []struct {
-		name string
-		do   func(context.Context) error
-	}{
-		{"files", b.makeFiles},
-		{"grant", b.grant},
-		{"create", b.create},
-		{"listen", b.listen},
-		{"start", b.start},
-		{"connect", b.connect},
-	} {
-		start := time.Now()
-		if err := p.do(ctx); err != nil {
-			err = &fault.Error{Op: "boot utility VM", Subject: cfg.Plan.ID + ", phase " + p.name, Err: b.explain(err)}
+	b := &boot{cfg: cfg, phases: &hcs.PhaseRecord{Log: cfg.Log.With("vm", cfg.Plan.ID)}}
+	for _, p := range b.parts() {
+		if err := b.phases.Run(ctx, p.phase, p.name, p.do); err != nil {
+			err = &fault.Error{Op: "boot utility VM", Subject: cfg.Plan.ID + ", phase " + p.title(), Err: b.explain(err)}
 			return nil, errors.Join(err, b.unwind())
 		}
-		took := time.Since(start)
-		b.phases = append(b.phases, Phase{p.name, took})
-		cfg.Log.Debug("utility VM boots", "vm", cfg.Plan.ID, "phase", p.name, "took", took)
 	}
 	return newUVM(b), nil
 }
 
-// explain adds how the VM ended to an error that its end caused.
+// title names the part for errors: by its phase, and apart from it where that
+// does not say it.
+func (p part) title() string {
+	if string(p.phase) == p.name {
+		return p.name
+	}
+	return string(p.phase) + ", " + p.name
+}
+
+// explain puts the end of the VM before an error that it caused.
 func (b *boot) explain(err error) error {
 	if b.system == nil {
 		return err
 	}
 	wait := time.Duration(0)
-	if errors.Is(err, hcs.ErrDisconnected) {
+	if errors.Is(err, hcs.ErrDisconnected) || errors.Is(err, hcs.ErrAlreadyStopped) {
 		wait = b.cfg.Deadlines.Reason // the bridge mostly dies because the VM does: HCS knows why
 	}
 	if !waitFor(b.system.Done(), wait) {
 		return err
 	}
-	if exit := b.system.Exit(); exit != nil {
-		return fmt.Errorf("%w: %w", err, exit)
-	}
-	return fmt.Errorf("%w: the virtual machine has ended", err)
+	ending := b.system.Ending()
+	exit := exitError(b.cfg.Plan.ID, new(policy).reason(stateRunning, ending.How), ending.Err, nil)
+	return fmt.Errorf("%w: %w", exit, err)
 }
 
 // unwind undoes the phases behind, the last first, each on its own deadline.
@@ -146,17 +156,18 @@ func (b *boot) keep(f func(context.Context) error) {
 	b.kept = append(b.kept, f)
 }
 
-func (b *boot) create(ctx context.Context) error {
-	document, err := doc.UVM(b.cfg.Plan, doc.UVMFacts{Owner: b.cfg.Owner, OSFiles: b.files.OSFiles, Scratch: b.scratch})
-	if err != nil {
-		return err
-	}
+func (b *boot) makeDocument(context.Context) (err error) {
+	b.document, err = doc.UVM(b.cfg.Plan, doc.UVMFacts{Owner: b.cfg.Owner, OSFiles: b.files.OSFiles, Scratch: b.scratch})
+	return err
+}
+
+func (b *boot) create(ctx context.Context) (err error) {
 	if b.strike, err = b.cfg.Journal.VM(b.cfg.Plan.ID); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.Deadlines.Create)
 	defer cancel()
-	if b.system, err = b.cfg.Host.Create(ctx, b.cfg.Plan.ID, document); err != nil {
+	if b.system, err = b.cfg.Host.Create(ctx, b.cfg.Plan.ID, b.document); err != nil {
 		// By contract there is none. One that was given up may still come, and
 		// is ended then by whoever gave it up; its record stays for the case
 		// that the process dies before.
@@ -220,7 +231,7 @@ func (b *boot) connect(ctx context.Context) error {
 		return err
 	}
 	// Calls outlast the time in which watch asks HCS why the bridge broke.
-	config := gcs.Config{VM: b.cfg.Plan.ID, Conn: conn, Stdio: b.sockets, Log: b.cfg.Log, Timeout: b.cfg.Deadlines.Call, Linger: b.cfg.Deadlines.Reason * 3 / 2}
+	config := gcs.Config{VM: b.cfg.Plan.ID, Conn: conn, Stdio: b.sockets, Log: b.cfg.Log, Timeout: b.cfg.Deadlines.Call, Linger: b.cfg.Deadlines.Reason * 3 / 2, Calls: b.cfg.Calls}
 	if config.TimeZone, err = b.timeZone(); err != nil {
 		return errors.Join(err, conn.Close())
 	}
@@ -262,6 +273,7 @@ func (b *boot) accept(ctx context.Context) (net.Conn, error) {
 		conn, err := b.listener.Accept()
 		accepted <- result{conn, err}
 	}()
+	defer hcs.Waiting(ctx)()
 	var reason error
 	select {
 	case r := <-accepted:

@@ -42,8 +42,9 @@ type Config struct {
 	// and nobody cleans up after a crash.
 	Journal Journal
 
-	Log       *slog.Logger // nil: discarded
-	Deadlines Deadlines    // zero fields take the values of DefaultDeadlines
+	Calls     *hcs.CallTable // takes note of calls to the guest; may be nil
+	Log       *slog.Logger   // nil: discarded
+	Deadlines Deadlines      // zero fields take the values of DefaultDeadlines
 }
 
 // Journal is where a VM writes, in this order of its methods, what it is about

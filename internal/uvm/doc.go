@@ -7,12 +7,13 @@
 // those behind it are undone in reverse, on deadlines of their own, and the
 // error names the phase.
 //
-//	files      copy the VM's scratch from the image         undo: remove the copy
-//	grant      let the worker process open the scratch      undo: revoke
-//	create     HcsCreateComputeSystem(<pod id>@vm)          undo: terminate, close
-//	listen     hvsocket of the guest bridge                 undo: close
-//	start      HcsStartComputeSystem                        undo: terminate (by create's)
-//	connect    accept the guest, negotiate, set it up       undo: close the bridge
+//	document   files: copy the VM's scratch from the image        undo: remove the copy
+//	           grant: let the worker process open the scratch     undo: revoke
+//	           document: from the plan
+//	create     HcsCreateComputeSystem(<pod id>@vm)                undo: terminate, close
+//	start      listen: hvsocket of the guest bridge               undo: close
+//	           start: HcsStartComputeSystem                       undo: terminate (by create's)
+//	connect    accept the guest, negotiate, set it up             undo: close the bridge
 //
 // # States
 //

@@ -34,14 +34,9 @@ func (e *ExitError) Error() string {
 	return fmt.Sprintf("utility VM %s has ended: %s: %v", e.VM, e.Reason.text(), e.Err)
 }
 
-// Unwrap returns the cause, as a fault: Internal for a crash, else Unavailable.
-func (e *ExitError) Unwrap() error {
-	kind := fault.Unavailable
-	if e.Reason == ReasonBugcheck || e.Reason == ReasonCrash {
-		kind = fault.Internal
-	}
-	return &fault.Error{Kind: kind, Err: e.Err}
-}
+// Unwrap returns the cause, as a fault of kind Unavailable: whatever ended the
+// VM, it is not there, and another may be.
+func (e *ExitError) Unwrap() error { return &fault.Error{Kind: fault.Unavailable, Err: e.Err} }
 
 func (r Reason) text() string {
 	switch r {

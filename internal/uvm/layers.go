@@ -22,7 +22,7 @@ func (u *UVM) Mount(ctx context.Context, l layers.Layers) (layers.Mounted, Relea
 		if err != nil {
 			return layers.Mounted{}, nothing, err
 		}
-		id, err := u.cfg.NameToGUID(filepath.Base(parent))
+		id, err := u.layerID(ctx, parent)
 		if err != nil {
 			return layers.Mounted{}, nothing, fault.Wrap(err, "name layer", parent)
 		}
@@ -47,6 +47,28 @@ func (u *UVM) Mount(ctx context.Context, l layers.Layers) (layers.Mounted, Relea
 		return detach(ctx)
 	}
 	return layers.Mounted{Path: root, Layers: mounted}, release, nil
+}
+
+// layerID asks for the id of a layer. The call takes no deadline and may hang
+// with the service: whoever asked does not.
+func (u *UVM) layerID(ctx context.Context, folder string) (string, error) {
+	type answer struct {
+		id  string
+		err error
+	}
+	answers := make(chan answer, 1)
+	ended := u.cfg.Calls.Begin("NameToGuid", folder)
+	go func() {
+		defer ended()
+		id, err := u.cfg.NameToGUID(filepath.Base(folder))
+		answers <- answer{id, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.id, a.err
+	case <-ctx.Done():
+		return "", &fault.Error{Detail: "the layer store did not answer in time", Err: context.Cause(ctx)}
+	}
 }
 
 func (u *UVM) combine(ctx context.Context, do gcs.RequestType, root string, mounted []layers.Layer) error {

@@ -107,8 +107,8 @@ func TestExitErrors(t *testing.T) {
 		is           error
 		kind         fault.Kind
 	}{
-		{ReasonBugcheck, nil, bridge, "kernel of its guest crashed", hcs.ErrGuestCrash, fault.Internal},
-		{ReasonCrash, crash, bridge, "it crashed", hcs.ErrUnexpectedExit, fault.Internal},
+		{ReasonBugcheck, nil, bridge, "kernel of its guest crashed", hcs.ErrGuestCrash, fault.Unavailable},
+		{ReasonCrash, crash, bridge, "it crashed", hcs.ErrUnexpectedExit, fault.Unavailable},
 		{ReasonShutdown, nil, bridge, "its guest shut down", nil, fault.Unavailable},
 		{ReasonTerminated, nil, nil, "it was terminated: not by isol", nil, fault.Unavailable},
 		{ReasonBridge, nil, bridge, "no longer answers", hcs.ErrDisconnected, fault.Unavailable},

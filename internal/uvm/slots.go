@@ -42,6 +42,13 @@ func newSlots[K comparable](what string, first, limit int) *slots[K] {
 	return &slots[K]{what: what, first: first, limit: limit, next: first, byKey: map[K]*slot{}, used: map[int]bool{}}
 }
 
+// count returns how many slots are in use.
+func (s *slots[K]) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.byKey)
+}
+
 // acquire makes the caller a user of key's slot. The first user runs add, with
 // no lock held; others wait for it. Errors: ResourceExhausted if no number is
 // free, add's, ctx's.

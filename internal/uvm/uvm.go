@@ -21,7 +21,7 @@ type UVM struct {
 	boot   BootFiles
 	system hcs.System
 	guest  *gcs.Guest
-	phases []Phase
+	phases []hcs.Span
 
 	shares *slots[shareKey]
 	disks  *slots[diskKey]
@@ -58,7 +58,7 @@ const (
 
 func newUVM(b *boot) *UVM {
 	u := &UVM{
-		cfg: b.cfg, boot: b.files, files: newGrants(), system: b.system, strike: b.strike, guest: b.guest, phases: b.phases,
+		cfg: b.cfg, boot: b.files, files: newGrants(), system: b.system, strike: b.strike, guest: b.guest, phases: b.phases.Spans(),
 		shares:  newSlots[shareKey]("shares", 1, 0),
 		disks:   newSlots[diskKey]("SCSI attachments", firstFreeLUN, lunCount),
 		pipes:   newSlots[string]("pipes", 0, 0),
@@ -84,7 +84,7 @@ func (u *UVM) ID() string { return u.cfg.Plan.ID }
 func (u *UVM) BootFiles() BootFiles { return u.boot }
 
 // Phases says how long each phase of booting took.
-func (u *UVM) Phases() []Phase { return u.phases }
+func (u *UVM) Phases() []hcs.Span { return u.phases }
 
 // Done is closed when the VM has ended and everything in it with it.
 func (u *UVM) Done() <-chan struct{} { return u.done }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -35,6 +36,11 @@ type bench struct {
 	client   *hcsemu.Client
 	layers   layers.Layers
 	cfg      uvm.Config
+}
+
+// bubble runs a test in a time of its own, in which waiting takes none.
+func bubble(t *testing.T, name string, f func(*testing.T)) {
+	t.Run(name, func(t *testing.T) { synctest.Test(t, f) })
 }
 
 func newBench(t *testing.T) *bench {
@@ -239,16 +245,16 @@ func TestBootFails(t *testing.T) {
 		kind  fault.Kind
 		text  string
 	}{
-		{name: "no UtilityVM folder", hook: func(b *bench) { b.cfg.Layers.Parents = b.cfg.Layers.Parents[:1] }, phase: "files", kind: fault.FailedPrecondition, text: "UtilityVM"},
-		{name: "incomplete UtilityVM folder", hook: func(b *bench) { os.Remove(filepath.Join(b.layers.Parents[1], "UtilityVM", "SystemTemplate.vhdx")) }, phase: "files", kind: fault.FailedPrecondition, text: "SystemTemplate.vhdx"},
-		{name: "grant denied", fault: fail("HcsGrantVmAccess", "0x80070005"), phase: "grant", kind: fault.PermissionDenied},
+		{name: "no UtilityVM folder", hook: func(b *bench) { b.cfg.Layers.Parents = b.cfg.Layers.Parents[:1] }, phase: "document, files", kind: fault.FailedPrecondition, text: "UtilityVM"},
+		{name: "incomplete UtilityVM folder", hook: func(b *bench) { os.Remove(filepath.Join(b.layers.Parents[1], "UtilityVM", "SystemTemplate.vhdx")) }, phase: "document, files", kind: fault.FailedPrecondition, text: "SystemTemplate.vhdx"},
+		{name: "grant denied", fault: fail("HcsGrantVmAccess", "0x80070005"), phase: "document, grant", kind: fault.PermissionDenied},
 		{name: "create refused", fault: fail("HcsCreateComputeSystem", "0x8037010d"), phase: "create", kind: fault.InvalidArgument},
 		{name: "no hypervisor", fault: fail("HcsCreateComputeSystem", "0x80370102"), phase: "create", kind: fault.FailedPrecondition, text: "hypervisor"},
 		{name: "service gone", fault: hcsemu.Fault{Function: "HcsCreateComputeSystem", Action: hcsemu.ActionDisconnect}, phase: "create", kind: fault.Unavailable},
 		{name: "create hangs", fault: hcsemu.Fault{Function: "HcsCreateComputeSystem", Action: hcsemu.ActionHang}, phase: "create", kind: fault.DeadlineExceeded},
 		{name: "no sockets", hook: func(b *bench) {
 			b.cfg.Sockets = func(string) (gcs.Listener, error) { return nil, errors.New("no hvsocket") }
-		}, phase: "listen", text: "no hvsocket"},
+		}, phase: "start, listen", text: "no hvsocket"},
 		{name: "start refused", fault: fail("HcsStartComputeSystem", "0x80370106"), phase: "start", text: "unexpectedly"},
 		{name: "start hangs", fault: hcsemu.Fault{Function: "HcsStartComputeSystem", Action: hcsemu.ActionHang}, phase: "start", kind: fault.DeadlineExceeded},
 		{name: "crash at start", fault: hcsemu.Fault{Function: "HcsStartComputeSystem", When: "after", Action: hcsemu.ActionCrash}, phase: "", text: "unexpectedly"},
@@ -262,7 +268,7 @@ func TestBootFails(t *testing.T) {
 			b.cfg.TimeZone = func() (*gcs.TimeZoneInformation, error) { return nil, errors.New("no zone") }
 		}, phase: "connect", text: "no zone"},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
+		bubble(t, tc.name, func(t *testing.T) {
 			b := newBench(t)
 			if tc.hook != nil {
 				tc.hook(b)
@@ -293,14 +299,16 @@ func TestBootFails(t *testing.T) {
 
 // Cancelling a RunPodSandbox in the middle leaves nothing.
 func TestBootCancelled(t *testing.T) {
-	b := newBench(t)
-	b.machines.NoGuest = true
-	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(50*time.Millisecond, cancel)
-	if _, err := uvm.Boot(ctx, b.cfg); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want Canceled", err)
-	}
-	b.clean()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.machines.NoGuest = true
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(50*time.Millisecond, cancel)
+		if _, err := uvm.Boot(ctx, b.cfg); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v, want Canceled", err)
+		}
+		b.clean()
+	})
 }
 
 // A VM that dies must not look alive, and all in it ends with its reason: who
@@ -327,7 +335,7 @@ func TestDeathOfTheVM(t *testing.T) {
 		{"guest closes the bridge", func(b *bench) { b.machines.Agents()[0].Bridge().Close() }, uvm.ReasonBridge, hcs.ErrDisconnected, "guest connection died"},
 		{"guest sends garbage", func(b *bench) { b.machines.Agents()[0].Bridge().Garbage(make([]byte, 64)) }, uvm.ReasonBridge, hcs.ErrDisconnected, "guest connection died"},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
+		bubble(t, tc.name, func(t *testing.T) {
 			b := newBench(t)
 			u := b.boot()
 			p, err := u.CreateProcess(t.Context(), &schema.ProcessParameters{CommandLine: "ping -t localhost"})
@@ -364,29 +372,33 @@ func TestDeathOfTheVM(t *testing.T) {
 // A dump that the user asked for is written to its end, and its place is in the
 // reason; meanwhile nothing in the guest looks alive.
 func TestDumpOfACrash(t *testing.T) {
-	b := newBench(t)
-	b.cfg.Plan.DumpDirectory = `C:\dumps`
-	u := b.boot()
-	b.must(b.emulator.Bugcheck("pod@vm", 0x50))
-	<-u.Done()
-	if err := u.Exit(); err == nil || !strings.Contains(err.Error(), `bugcheck 0x50, dump in C:\dumps\pod@vm-windows-crash`) {
-		t.Errorf("exit %v", err)
-	}
-	b.must(u.Close())
-	b.clean()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.cfg.Plan.DumpDirectory = `C:\dumps`
+		u := b.boot()
+		b.must(b.emulator.Bugcheck("pod@vm", 0x50))
+		<-u.Done()
+		if err := u.Exit(); err == nil || !strings.Contains(err.Error(), `bugcheck 0x50, dump in C:\dumps\pod@vm-windows-crash`) {
+			t.Errorf("exit %v", err)
+		}
+		b.must(u.Close())
+		b.clean()
+	})
 }
 
 // A refusal of the graceful end must not cost its grace: terminate comes at once.
 func TestRefusedShutdownCostsNothing(t *testing.T) {
-	b := newBench(t)
-	b.cfg.Deadlines.Grace = time.Hour
-	u := b.boot()
-	b.must(b.emulator.AddFaults(hcsemu.Fault{Function: "HcsShutDownComputeSystem", Action: hcsemu.ActionFail, Code: "0x80370105"}))
-	b.must(u.Close()) // the test would end by its own time limit
-	if u.Reason() != uvm.ReasonClosed {
-		t.Errorf("reason %s", u.Reason())
-	}
-	b.clean()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.cfg.Deadlines.Grace = time.Hour
+		u := b.boot()
+		b.must(b.emulator.AddFaults(hcsemu.Fault{Function: "HcsShutDownComputeSystem", Action: hcsemu.ActionFail, Code: "0x80370105"}))
+		b.must(u.Close()) // the test would end by its own time limit
+		if u.Reason() != uvm.ReasonClosed {
+			t.Errorf("reason %s", u.Reason())
+		}
+		b.clean()
+	})
 }
 
 // A disk that the guest refuses is off the machine again.

@@ -517,7 +517,7 @@ func TestNewWithoutService(t *testing.T) {
 	if _, err := newNative(&registry{}); err == nil {
 		t.Skip("this machine has computecore.dll")
 	}
-	if _, err := New(); !errors.Is(err, hcs.ErrUnavailable) {
+	if _, err := New(nil); !errors.Is(err, hcs.ErrUnavailable) {
 		t.Errorf("%v, want %v", err, hcs.ErrUnavailable)
 	}
 }

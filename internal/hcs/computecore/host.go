@@ -13,6 +13,7 @@ import (
 type host struct {
 	n      native
 	events *registry
+	calls  *hcs.CallTable
 }
 
 var _ hcs.Host = (*host)(nil)
@@ -20,14 +21,15 @@ var _ hcs.Host = (*host)(nil)
 // New returns the compute service of this machine. It fails with ErrUnavailable
 // where computecore.dll is absent or lacks a function that no call can do
 // without. A process needs one Host: each takes a callback of the Go runtime,
-// of which there are few and which are never given back.
-func New() (hcs.Host, error) {
+// of which there are few and which are never given back. Each call is noted in
+// calls, which may be nil, for as long as the service is at it.
+func New(calls *hcs.CallTable) (hcs.Host, error) {
 	events := &registry{}
 	n, err := newNative(events)
 	if err != nil {
 		return nil, &hcs.Error{Op: "load", ID: "computecore.dll", Result: err.Error(), Err: hcs.ErrUnavailable}
 	}
-	return &host{n: n, events: events}, nil
+	return &host{n: n, events: events, calls: calls}, nil
 }
 
 // Create implements hcs.Host.
@@ -37,7 +39,7 @@ func (h *host) Create(ctx context.Context, id string, doc *schema.ComputeSystem)
 	if err != nil {
 		return nil, err
 	}
-	return h.adopted(await(ctx, name, id, func() (*system, error) {
+	return h.adopted(await(ctx, h.calls, name, id, func() (*system, error) {
 		var native handle
 		_, err := track(ctx, h.n, call{name: name, id: id, invoke: func(op handle) (err error) {
 			native, err = h.n.createSystem(id, text, op)
@@ -66,7 +68,7 @@ func (h *host) Create(ctx context.Context, id string, doc *schema.ComputeSystem)
 // Open implements hcs.Host.
 func (h *host) Open(ctx context.Context, id string) (hcs.System, error) {
 	const name = "HcsOpenComputeSystem"
-	return h.adopted(await(ctx, name, id, func() (*system, error) {
+	return h.adopted(await(ctx, h.calls, name, id, func() (*system, error) {
 		native, err := h.n.openSystem(id)
 		if err != nil {
 			return nil, failure(name, id, err, "")
@@ -95,7 +97,7 @@ func (h *host) adopted(s *system, err error) (hcs.System, error) {
 // for the basic properties, in the reference's order, so that no exit is missed.
 // On failure the handle is still the caller's.
 func (h *host) adopt(ctx context.Context, native handle, id string) (*system, error) {
-	s := &system{object: object{n: h.n, id: id}, host: h, outcome: outcome{done: make(chan struct{})}, crashed: make(chan struct{})}
+	s := &system{object: object{n: h.n, calls: h.calls, id: id}, host: h, outcome: outcome{done: make(chan struct{})}, crashed: make(chan struct{})}
 	cb := h.events.register(s.receive)
 	if err := h.n.setSystemCallback(native, cb); err != nil {
 		h.events.unregister(cb)
@@ -143,7 +145,7 @@ func (h *host) List(ctx context.Context, query schema.SystemQuery) ([]schema.Sys
 	if err != nil {
 		return nil, err
 	}
-	r, err := await(ctx, name, "", func() (result, error) {
+	r, err := await(ctx, h.calls, name, "", func() (result, error) {
 		return track(ctx, h.n, call{name: name, invoke: func(op handle) error { return h.n.enumerateSystems(text, op) }})
 	}, nil)
 	if err != nil {
@@ -199,7 +201,7 @@ func (h *host) RevokeVMAccess(ctx context.Context, systemID, path string) error 
 // service makes a call that tracks no operation. On failure its document may
 // say why.
 func (h *host) service(ctx context.Context, name, id string, fn func() (string, error)) (string, error) {
-	return await(ctx, name, id, func() (string, error) {
+	return await(ctx, h.calls, name, id, func() (string, error) {
 		doc, err := fn()
 		if err != nil {
 			return "", failure(name, id, err, doc)

@@ -37,15 +37,16 @@ type call struct {
 // object is what systems and processes have in common: a native handle and how
 // an operation on it is made.
 type object struct {
-	n   native
-	ref ref
-	id  string // for errors
+	n     native
+	calls *hcs.CallTable
+	ref   ref
+	id    string // for errors
 }
 
 // operate makes a call on the object's handle and waits for its result until
 // ctx ends.
 func (o *object) operate(ctx context.Context, name string, invoke func(h, op handle) error) (result, error) {
-	return await(ctx, name, o.id, func() (result, error) {
+	return await(ctx, o.calls, name, o.id, func() (result, error) {
 		h, err := o.ref.use()
 		if err != nil {
 			return result{}, failure(name, o.id, err, "")
@@ -64,7 +65,7 @@ const refusalWait = 2 * time.Second
 // As runhcs does for shutdown and terminate. With a patience, a refusal is
 // waited for that long.
 func (o *object) submit(ctx context.Context, name string, invoke func(h, op handle) error, patience time.Duration) error {
-	_, err := await(ctx, name, o.id, func() (struct{}, error) {
+	_, err := await(ctx, o.calls, name, o.id, func() (struct{}, error) {
 		h, err := o.ref.use()
 		if err != nil {
 			return struct{}{}, failure(name, o.id, err, "")
@@ -141,7 +142,7 @@ func waitMillis(ctx context.Context) uint32 {
 
 // await runs body in a goroutine and returns its result, or ctx's error as soon
 // as ctx ends. What body returns after that goes to late.
-func await[T any](ctx context.Context, name, id string, body func() (T, error), late func(T, error)) (T, error) {
+func await[T any](ctx context.Context, calls *hcs.CallTable, name, id string, body func() (T, error), late func(T, error)) (T, error) {
 	type answer struct {
 		value T
 		err   error
@@ -152,8 +153,11 @@ func await[T any](ctx context.Context, name, id string, body func() (T, error), 
 	}
 	answers := make(chan answer)
 	gone := make(chan struct{})
+	defer hcs.Waiting(ctx)()
+	ended := calls.Begin(name, id)
 	go func() {
 		v, err := body()
+		ended()
 		select {
 		case answers <- answer{v, err}:
 		case <-gone:

@@ -38,7 +38,7 @@ func (s *system) CreateProcess(ctx context.Context, params *schema.ProcessParame
 	if err != nil {
 		return nil, err
 	}
-	p, err := await(ctx, name, s.id, func() (*process, error) {
+	p, err := await(ctx, s.calls, name, s.id, func() (*process, error) {
 		system, err := s.ref.use()
 		if err != nil {
 			return nil, failure(name, s.id, err, "")
@@ -108,7 +108,7 @@ func (s *system) discardProcess(native handle, terminate bool) {
 // closed on failure; the process's handle is then still the caller's.
 func (s *system) adoptProcess(native handle, info processInformation, params *schema.ProcessParameters) (*process, error) {
 	p := &process{
-		object: object{n: s.n, id: fmt.Sprintf("%s process %d", s.id, info.ProcessID)},
+		object: object{n: s.n, calls: s.calls, id: fmt.Sprintf("%s process %d", s.id, info.ProcessID)},
 		system: s, pid: info.ProcessID, console: params.EmulateConsole,
 		outcome: outcome{done: make(chan struct{})},
 	}
@@ -262,7 +262,7 @@ func (p *process) Kill(ctx context.Context) (bool, error) {
 	if p.exited() {
 		return false, nil
 	}
-	_, err := await(ctx, name, p.id, func() (struct{}, error) {
+	_, err := await(ctx, p.calls, name, p.id, func() (struct{}, error) {
 		if _, err := p.ref.use(); err != nil {
 			return struct{}{}, failure(name, p.id, err, "")
 		}

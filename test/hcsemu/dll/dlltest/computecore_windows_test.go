@@ -71,7 +71,7 @@ func container(storage *schema.Storage) *schema.ComputeSystem {
 
 func host(t *testing.T) hcs.Host {
 	t.Helper()
-	h, err := computecore.New()
+	h, err := computecore.New(nil)
 	check(t, err)
 	return h
 }
