@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -466,4 +467,29 @@ func TestNetworkOfLateVM(t *testing.T) {
 	}
 	l.endSandbox("pod")
 	l.nothingLeft()
+}
+
+// A client that gives up a create and asks for the same id at once: the second
+// is refused while the first is being undone, and then gets a clean machine.
+func TestCreateAgainAfterGivingUp(t *testing.T) {
+	in(t, func(l *lab) {
+		l.startSandbox(l.bare("p1"))
+		l.fault(hcsemu.Fault{Function: "HcsCreateComputeSystem", Action: hcsemu.ActionHang})
+		ctx, cancel := context.WithCancel(l.Context())
+		first := make(chan error, 1)
+		req := l.inPod("w1", isolation.RoleWorkload, "ping -t localhost")
+		go func() { first <- l.pod.Create(ctx, req) }()
+		synctest.Wait()
+		if err := l.pod.Create(l.Context(), req); !fault.Is(err, fault.AlreadyExists) {
+			t.Errorf("the same id during the first create: %v", err)
+		}
+		cancel()
+		if err := <-first; !fault.Is(err, fault.Canceled) {
+			t.Errorf("the create that was given up: %v", err)
+		}
+		l.must(l.pod.Create(l.Context(), req))
+		l.start("w1", "")
+		l.endSandbox("p1")
+		l.nothingLeft()
+	})
 }

@@ -344,3 +344,63 @@ func TestSandboxOfBundle(t *testing.T) {
 	<-p.ended
 	p.clean()
 }
+
+// A container that does not belong into its pod is refused with what is wrong,
+// and the pod goes on.
+func TestJoinRefuses(t *testing.T) {
+	const pod, hostProcess = "io.kubernetes.cri.sandbox-id", "microsoft.com/hostprocess-container"
+	for _, tc := range []struct {
+		name        string
+		options     string
+		annotations map[string]string
+		stopped     bool
+		code        codes.Code
+		says        string
+	}{
+		{name: "a pod that is not here", options: "process", annotations: map[string]string{pod: "c9"}, code: codes.FailedPrecondition, says: "c9"},
+		{name: "a pod that was stopped", options: "process", stopped: true, code: codes.FailedPrecondition, says: "sandbox c1"},
+		{name: "a Hyper-V pod that was stopped", options: "hyperv", stopped: true, code: codes.FailedPrecondition, says: "sandbox c1"},
+		{name: "Hyper-V in a process pod", options: "process", annotations: map[string]string{"io.isol.isolation": "hyperv"},
+			code: codes.FailedPrecondition, says: "a container runs as its pod does"},
+		{name: "process in a Hyper-V pod", options: "hyperv", annotations: map[string]string{"io.isol.isolation": "process"},
+			code: codes.FailedPrecondition, says: "a container runs as its pod does"},
+		{name: "HostProcess in a process pod", options: "process", annotations: map[string]string{hostProcess: "true"},
+			code: codes.FailedPrecondition, says: "asks for hostprocess"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := newPodLab(t, withOptions(t, `isolation = "`+tc.options+`"`))
+			p.must(nil, p.create(p.config(nil)))
+			p.start()
+			if tc.stopped {
+				p.stop()
+			}
+			req := p.joining("web", "cmd")
+			p.annotate(req.Bundle, tc.annotations)
+			_, err := p.tasks.Create(t.Context(), req)
+			expect(t, err, tc.code, tc.says)
+			if !tc.stopped {
+				p.workload("good", "ping -t localhost")
+				p.stop()
+			}
+			p.must(p.pods.ShutdownSandbox(t.Context(), &sandbox.ShutdownSandboxRequest{SandboxID: "c1"}))
+			<-p.ended
+			p.clean()
+		})
+	}
+}
+
+// annotate changes annotations of a bundle's spec.
+func (p *podLab) annotate(bundle string, annotations map[string]string) {
+	p.Helper()
+	name := filepath.Join(bundle, "config.json")
+	data, err := os.ReadFile(name)
+	p.must(data, err)
+	var spec specs.Spec
+	p.must(nil, json.Unmarshal(data, &spec))
+	for k, v := range annotations {
+		spec.Annotations[k] = v
+	}
+	data, err = json.Marshal(spec)
+	p.must(data, err)
+	p.must(nil, os.WriteFile(name, data, 0o600))
+}
