@@ -41,7 +41,7 @@ unit: ## Unit tests on Linux with the race detector, and the coverage floor
 
 .PHONY: e2e
 e2e: ## The real containerd.exe, Microsoft's shim and ours in the lab
-	ISOL_LAB=required $(GO) test -count=1 -p 1 -timeout 20m ./test/e2e/... ./test/lab/... ./test/hcsemu/... ./test/bench/... ./test/leaks/...
+	ISOL_LAB=required $(GO) test -count=1 -p 1 -timeout 20m ./test/e2e/... ./test/lab/... ./test/hcsemu/... ./test/bench/... ./test/leaks/... ./test/parity
 
 .PHONY: bench
 bench: setup ## Measure the shim in the lab: size, memory, latencies, throughput
@@ -50,6 +50,10 @@ bench: setup ## Measure the shim in the lab: size, memory, latencies, throughput
 .PHONY: parity
 parity: setup ## Run Microsoft's shim and ours side by side in the lab and compare what they do
 	$(GO) run ./test/parity
+
+.PHONY: parity-doc
+parity-doc: setup ## The same, and write docs/parity.md
+	$(GO) run ./test/parity -doc
 
 .PHONY: leaks
 leaks: setup ## Every disaster at every call, in process; then kill the shim at each call and message in the lab and count what is left

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"cmp"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -13,9 +12,6 @@ import (
 	"github.com/isolrun/isol/test/hcsemu"
 	"github.com/isolrun/isol/test/lab"
 )
-
-// parityDoc has a row for every difference that the record shows.
-const parityDoc = "../../docs/parity.md"
 
 // sequence is what a step of a container's life asks of Windows.
 type sequence struct {
@@ -90,51 +86,6 @@ func TestNativeCalls(t *testing.T) {
 			clean(t, l)
 		})
 	}
-}
-
-// A table that has no row for a difference, or one for a difference that is no
-// more, misleads who looks for the cause of a failure on Windows.
-func TestParityDocument(t *testing.T) {
-	content, err := os.ReadFile(parityDoc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, table, ok := strings.Cut(string(content), "<!-- differences of the record -->\n")
-	table, _, ok2 := strings.Cut(table, "<!-- end -->")
-	if !ok || !ok2 {
-		t.Fatalf("%s has lost the marks around its table", parityDoc)
-	}
-	var got []string
-	for line := range strings.Lines(table) {
-		if cells := strings.Split(line, "|"); len(cells) > 3 && strings.HasPrefix(strings.TrimSpace(cells[2]), "`") {
-			got = append(got, strings.TrimSpace(cells[1])+" "+strings.Trim(cells[2], " `"))
-		}
-	}
-	var want []string
-	for _, s := range sequences {
-		for _, call := range append(slices.Clone(s.published), s.own()...) {
-			if count(s.published, call) != count(s.own(), call) {
-				want = append(want, s.step+" "+call)
-			}
-		}
-	}
-	for _, call := range olderOnly {
-		want = append(want, "v0.14.1 "+call)
-	}
-	slices.Sort(got)
-	slices.Sort(want)
-	if diff := gocmp.Diff(slices.Compact(want), got); diff != "" {
-		t.Errorf("rows of %s (-differences +rows):\n%s", parityDoc, diff)
-	}
-}
-
-func count(list []string, s string) (n int) {
-	for _, x := range list {
-		if x == s {
-			n++
-		}
-	}
-	return n
 }
 
 // recorder reads a shim's native calls from the emulator's record.

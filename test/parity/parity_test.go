@@ -1,6 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/isolrun/isol/test/lab"
@@ -59,5 +63,38 @@ func TestRules(t *testing.T) {
 		if r.Path == "" && r.Runs == "" {
 			t.Errorf("rule %q explains everything", r.Name)
 		}
+	}
+}
+
+// docs/parity.md has a row for each rule and none for others, and speaks of
+// this corpus: -doc writes it.
+func TestDocument(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", pageFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const stale = "docs/parity.md is not current, run `make parity-doc`: "
+	rows := 0
+	_, tables, _ := strings.Cut(string(text), "## What differs, and why")
+	tables, _, _ = strings.Cut(tables, "## What is no difference")
+	for line := range strings.Lines(tables) {
+		if strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| difference |") {
+			rows++
+		}
+	}
+	for _, r := range rules {
+		if row := "| " + r.What + " | " + r.Why + " | [" + label(r.Link) + "](" + r.Link + ") | `"; !strings.Contains(tables, row) {
+			t.Errorf("%sno row with a scenario for the rule %q", stale, r.Name)
+		}
+	}
+	if rows != len(rules) {
+		t.Errorf("%sit has %d rows, there are %d rules", stale, rows, len(rules))
+	}
+	all, err := selected(options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line := fmt.Sprintf("\nparity: %d scenarios, ", len(all)); !strings.Contains(string(text), line) {
+		t.Errorf("%sit does not speak of %d scenarios", stale, len(all))
 	}
 }

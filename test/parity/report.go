@@ -16,12 +16,13 @@ type report struct {
 	runs    []scenario.Run
 	found   map[string][]compare.Difference
 	verdict *compare.Verdict
-	partial bool // not all scenarios ran
+	isol    map[string]*compare.Observation // of isol, by scenario
+	partial bool                            // not all scenarios ran
 }
 
 // judge compares what was recorded and applies the rules.
 func judge(o options, runs []scenario.Run, seen records) *report {
-	r := &report{found: map[string][]compare.Difference{}, partial: o.partial()}
+	r := &report{found: map[string][]compare.Difference{}, isol: map[string]*compare.Observation{}, partial: o.partial()}
 	var order []string
 	for _, x := range runs {
 		both := seen[x.ID()]
@@ -30,7 +31,8 @@ func judge(o options, runs []scenario.Run, seen records) *report {
 		}
 		r.runs = append(r.runs, x)
 		order = append(order, x.ID())
-		r.found[x.ID()] = compare.Compare(x.ID(), compare.Observe(both[compare.Isol]), compare.Observe(both[compare.Runhcs]))
+		r.isol[x.ID()] = compare.Observe(both[compare.Isol])
+		r.found[x.ID()] = compare.Compare(x.ID(), r.isol[x.ID()], compare.Observe(both[compare.Runhcs]))
 	}
 	r.verdict = compare.Judge(order, r.found, rules)
 	return r
@@ -98,5 +100,3 @@ func (r *report) err() error {
 	}
 	return nil
 }
-
-func (r *report) writeDoc() error { return nil }

@@ -70,4 +70,28 @@ var vmRules = []compare.Rule{
 		Why:  "Each container has its grace, and its disk is whole.",
 		Link: "adr/0004-terminate-the-vm.md",
 	},
+	{
+		Name: "an update changes the container", Runs: "resources/update-*/hyperv", Path: "call/GcsModifySettings Update Container/*%call/HcsModifyComputeSystem <nil> VirtualMachine/ComputeTopology/*",
+		What: "Update of a container alone in its VM: isol changes the container's limits in the guest, runhcs those of the VM",
+		Why:  "The limits at create were the container's. A VM that is shrunk to them leaves its guest nothing.",
+		Link: "isolation.md#the-size-of-the-utility-vm",
+	},
+	{
+		Name: "an update of the VM", Runs: "pods/update-of-the-sandbox/hyperv", Path: "call/HcsModifyComputeSystem * VirtualMachine/ComputeTopology/*",
+		What: "Update of a pod's sandbox: isol's request names its type, Update, and scales a limit of 10000ths to the VM's 100000ths; runhcs's has no type, and hands the limit on as it is",
+		Why:  "The published schema has a type in each request. 5000 is half of the processors for a container, and a twentieth for a VM.",
+		Link: "isolation.md#the-size-of-the-utility-vm",
+	},
+	{
+		Name: "a service goes with its container", Runs: "credentials/spec/hyperv", Path: "call/HcsModifyComputeSystem Remove VirtualMachine/Devices/HvSocket/HvSocketConfig/ServiceTable/*", Runhcs: none,
+		What: "the entry of a credential's service in the VM's table is removed with its container",
+		Why:  "The guest must not reach credentials that no container of it has any more.",
+		Link: "isolation.md#what-crosses-the-boundary",
+	},
+	{
+		Name: "a program for the guest", Runs: "mounts/sandbox-folder/hyperv", Path: "call/Gcs*%call/Hcs*%order/*",
+		What: "a folder of the pod's sandbox: runhcs makes it with `cmd /c mkdir`, with the folder's name in the command line; isol with a program of its own, which it shares with the guest",
+		Why:  "A name with `&` or a quote in it is a name, and no command.",
+		Link: "isolation.md#what-crosses-the-boundary",
+	},
 }

@@ -67,9 +67,11 @@ func openStage(ctx context.Context, progress io.Writer) (_ *stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	program := filepath.Join(cache, "parity", driver.Exe)
-	if err := buildDriver(ctx, program); err != nil {
-		return nil, err
+	programs := filepath.Join(cache, "parity")
+	for _, source := range []string{"./test/parity/cmd/paritydriver", "./cmd/isol-guest"} {
+		if err := build(ctx, programs, source); err != nil {
+			return nil, err
+		}
 	}
 	l, err := lab.Start(ctx, lab.Config{Out: progress, Guests: 2})
 	if err != nil {
@@ -79,14 +81,14 @@ func openStage(ctx context.Context, progress io.Writer) (_ *stage, err error) {
 		{name: compare.Isol, file: isol, exe: folder + `\isol\` + lab.IsolShim},
 		{name: compare.Runhcs, file: peers.Runhcs, exe: folder + `\runhcs\` + filepath.Base(peers.Runhcs), legacy: true},
 	}}
-	if err := s.furnish(ctx, program); err != nil {
+	if err := s.furnish(ctx, programs); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
 }
 
 // furnish puts programs and files into the lab and starts the drivers.
-func (s *stage) furnish(ctx context.Context, program string) error {
+func (s *stage) furnish(ctx context.Context, programs string) error {
 	for name, content := range files {
 		if err := s.write(name, []byte(content)); err != nil {
 			return err
@@ -97,7 +99,11 @@ func (s *stage) furnish(ctx context.Context, program string) error {
 			return err
 		}
 		exe := folder + `\` + string(a.name) + `\` + driver.Exe
-		if err := s.install(exe, program); err != nil {
+		if err := s.install(exe, filepath.Join(programs, driver.Exe)); err != nil {
+			return err
+		}
+		// isol's program for the guest lies beside the shim, as installed.
+		if err := s.install(folder+`\`+string(a.name)+`\`+guestTool, filepath.Join(programs, guestTool)); err != nil {
 			return err
 		}
 		requests, stdin := io.Pipe()
@@ -126,11 +132,18 @@ func (s *stage) close() error {
 	return errors.Join(append(errs, s.Close())...)
 }
 
-func buildDriver(ctx context.Context, file string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, "github.com/isolrun/isol/test/parity/cmd/paritydriver")
+// guestTool is what isol runs in a utility VM.
+const guestTool = "isol-guest.exe"
+
+// build builds a program of this module for the lab into a folder.
+func build(ctx context.Context, folder, source string) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", folder+string(filepath.Separator), strings.Replace(source, ".", "github.com/isolrun/isol", 1))
 	cmd.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the driver: %w: %s", err, out)
+		return fmt.Errorf("build %s: %w: %s", source, err, out)
 	}
 	return nil
 }

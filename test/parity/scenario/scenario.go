@@ -106,8 +106,9 @@ var Verbs = []Verb{
 // Run is a scenario in one mode.
 type Run struct {
 	Scenario
-	Group string
-	Mode  Mode
+	Group      string
+	GroupAbout string
+	Mode       Mode
 }
 
 // ID names the run: group/name/mode.
@@ -172,7 +173,7 @@ func (g *Group) runs() []Run {
 	var runs []Run
 	for _, s := range g.Scenarios {
 		for _, m := range s.Modes {
-			runs = append(runs, Run{Scenario: s, Group: g.Group, Mode: m})
+			runs = append(runs, Run{Scenario: s, Group: g.Group, GroupAbout: g.About, Mode: m})
 		}
 	}
 	return runs
