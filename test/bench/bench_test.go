@@ -99,13 +99,13 @@ func TestTakeAwayLaunches(t *testing.T) {
 // A build to compare is named on the command line: a slip must not be taken for
 // a file of an odd name.
 func TestParse(t *testing.T) {
-	o, err := parse([]string{"-rounds", "3", "-shim", "old=out/old.exe"}, t.Output())
-	if err != nil || o.size.rounds != 3 || len(o.extra) != 1 {
+	o, err := parse([]string{"-rounds", "3", "-shim", "old=out/old.exe", "-only", "vm"}, t.Output())
+	if err != nil || o.size.rounds != 3 || len(o.extra) != 1 || len(o.parts) != 1 {
 		t.Errorf("%+v, %v", o, err)
 	}
-	for _, bad := range []string{"old", "=x", "old="} {
-		if _, err := parse([]string{"-shim", bad}, t.Output()); err == nil {
-			t.Errorf("-shim %q was taken", bad)
+	for _, bad := range [][]string{{"-shim", "old"}, {"-shim", "=x"}, {"-shim", "old="}, {"-only", "VM"}, {"-rounds", "x"}} {
+		if _, err := parse(bad, t.Output()); err == nil {
+			t.Errorf("%q was taken", bad)
 		}
 	}
 }

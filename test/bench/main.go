@@ -49,8 +49,21 @@ type options struct {
 	json  string
 	doc   bool
 	trace bool
+	parts []part
 	extra []string // NAME=FILE
 }
+
+// part is a part of the measurements.
+type part string
+
+// The parts.
+const (
+	onHost part = "host"  // containers on the host
+	inVM   part = "vm"    // containers in utility VMs
+	crowds part = "crowd" // many shims at once
+)
+
+var allParts = []part{onHost, inVM, crowds}
 
 func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
@@ -62,6 +75,13 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	set.StringVar(&o.json, "json", "out/bench.json", "write all samples to this `file`; empty for none")
 	set.BoolVar(&o.doc, "doc", false, "write the report into docs/performance.md, and its plot beside that")
 	set.BoolVar(&o.trace, "trace", false, "print when what happened: the driver's marks and the emulator's calls")
+	set.Func("only", "measure one `part`: host, vm or crowd; may be repeated", func(s string) error {
+		if !slices.Contains(allParts, part(s)) {
+			return fmt.Errorf("want one of %q", allParts)
+		}
+		o.parts = append(o.parts, part(s))
+		return nil
+	})
 	set.Func("shim", "compare a further build of isol's shim too, as `NAME=FILE`; may be repeated", func(s string) error {
 		if name, file, ok := strings.Cut(s, "="); !ok || name == "" || file == "" {
 			return errors.New("want NAME=FILE")
@@ -71,6 +91,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	})
 	if err := set.Parse(args); err != nil {
 		return o, err
+	}
+	if o.parts == nil {
+		o.parts = allParts
 	}
 	o.size = fullSize
 	if o.short {
@@ -154,21 +177,25 @@ func measure(ctx context.Context, o options, progress io.Writer) (_ *figure.Repo
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	if err := b.rounds(ctx, shims.all, progress); err != nil {
+	b.parts, b.progress = o.parts, progress
+	if err := b.rounds(ctx, shims.all); err != nil {
 		return nil, err
 	}
 	report.Time, report.Samples = time.Now(), b.samples
-	report.Figures = slices.Concat(figures(o.size), b.phaseFigures())
+	report.Figures = slices.Concat(figures(o), b.phaseFigures())
 	return report, nil
 }
 
 // rounds measures all that there is to measure.
-func (b *bench) rounds(ctx context.Context, shims []shim, progress io.Writer) error {
+func (b *bench) rounds(ctx context.Context, shims []shim) error {
 	if err := b.lab.HoldGuests(ctx, 1); err != nil { // it comes up before anything is measured
 		return err
 	}
 	inTurn := slices.Clone(shims)
-	each := func(measure func(context.Context, shim) error) error {
+	each := func(p part, measure func(context.Context, shim) error) error {
+		if !slices.Contains(b.parts, p) {
+			return nil
+		}
 		for _, s := range inTurn {
 			if err := measure(ctx, s); err != nil {
 				return err
@@ -181,16 +208,16 @@ func (b *bench) rounds(ctx context.Context, shims []shim, progress io.Writer) er
 		began := time.Now()
 		err := steps(
 			func() error { return b.floor(ctx) },
-			func() error { return each(b.round) },
-			func() error { return each(b.vmRound) },
+			func() error { return each(onHost, b.round) },
+			func() error { return each(inVM, b.vmRound) },
 		)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(progress, "bench: round %d of %d, %s\n", i+1, b.size.rounds, time.Since(began).Round(time.Millisecond))
+		fmt.Fprintf(b.progress, "bench: round %d of %d, %s\n", i+1, b.size.rounds, time.Since(began).Round(time.Millisecond))
 	}
 	for range 1 + b.size.rounds/4 {
-		if err := each(b.crowd); err != nil {
+		if err := each(crowds, b.crowd); err != nil {
 			return err
 		}
 	}

@@ -26,7 +26,7 @@ type size struct {
 
 var (
 	fullSize  = size{rounds: 5, execs: 10, calls: 20, polls: 1000, launches: 4, spew: 128 << 20, settle: 2 * time.Second, crowd: 50}
-	shortSize = size{rounds: 1, execs: 2, calls: 3, polls: 3, launches: 2, spew: 16 << 20, settle: 200 * time.Millisecond, crowd: 2}
+	shortSize = size{rounds: 1, execs: 2, calls: 3, polls: 20, launches: 2, spew: 16 << 20, settle: 200 * time.Millisecond, crowd: 2}
 )
 
 // task is one shim with its one container.
@@ -219,9 +219,13 @@ func (b *bench) stayingContainer(ctx context.Context, s shim) error {
 		func() error { return t.calls("Connect", "connect") },
 		func() error { return t.calls("Stats", "stats") },
 		func() error { return t.calls("Pids", "pids") },
-		func() error { return t.execs("exec") },
+		func() error {
+			return t.working("exec.cpu", float64(t.size.execs), func() error { return t.execs("exec") })
+		},
 		func() error { return t.memory("memory.execs") },
-		func() error { return t.spew("stdout") },
+		func() error {
+			return t.working("stdout.cpu", megabytes(float64(t.size.spew)), func() error { return t.spew("stdout") })
+		},
 		t.own,
 		t.poll,
 		func() error { return t.memory("memory.polled") },
@@ -308,6 +312,21 @@ func (t *task) cpu() error {
 	return err
 }
 
+// working does something and notes the processor time that the shim needed for
+// it, divided by share. Other than a time it does not depend on what else runs.
+func (t *task) working(figure string, share float64, do func() error) error {
+	before, err := processorTime(t.linux)
+	if err != nil {
+		return err
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	after, err := processorTime(t.linux)
+	t.samples.Add(figure, t.shim.name, milliseconds(after-before)/share)
+	return err
+}
+
 func (t *task) calls(method, figure string) error {
 	r, err := t.do(driver.Request{Op: driver.Call, Method: method, Count: t.size.calls})
 	if err != nil {
@@ -323,8 +342,10 @@ func (t *task) calls(method, figure string) error {
 }
 
 func (t *task) poll() error {
-	_, err := t.do(driver.Request{Op: driver.Call, Method: "Stats", Count: t.size.polls})
-	return err
+	return t.working("stats.cpu", float64(t.size.polls), func() error {
+		_, err := t.do(driver.Request{Op: driver.Call, Method: "Stats", Count: t.size.polls})
+		return err
+	})
 }
 
 func (t *task) execs(figure string) error {

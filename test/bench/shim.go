@@ -52,7 +52,10 @@ type bench struct {
 	last    int           // of the emulator's calls that have been read
 	nets    []net         // of which the launches are still to be taken away
 	phases  []string      // of a VM's boot, as isol's log names them
-	count   int           // of the tasks
+
+	parts    []part
+	progress io.Writer
+	count    int // of the tasks
 }
 
 // openBench puts the programs into a lab. The caller closes what it returns.

@@ -22,11 +22,15 @@ func (b *bench) vmRound(ctx context.Context, s shim) error {
 		return fmt.Errorf("%s with a VM: %w", s.name, err)
 	}
 	err = steps(
-		func() error { return t.create("vm.boot") },
+		func() error { return t.working("vm.boot.cpu", 1, func() error { return t.create("vm.boot") }) },
 		t.bootPhases,
 		func() error { return t.memory("vm.memory") },
-		func() error { return t.execs("vm.exec") },
-		func() error { return t.spew("vm.stdout") },
+		func() error {
+			return t.working("vm.exec.cpu", float64(t.size.execs), func() error { return t.execs("vm.exec") })
+		},
+		func() error {
+			return t.working("vm.stdout.cpu", megabytes(float64(t.size.spew)), func() error { return t.spew("vm.stdout") })
+		},
 		t.own,
 		func() error { return t.finish(true) },
 		t.shutdown,
