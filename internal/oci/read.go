@@ -80,6 +80,9 @@ func fileError(path string, err error) error {
 // DecodeSpec decodes the JSON of a spec; name is what errors call it. Unknown
 // members are no error: the OCI runtime spec demands that.
 func DecodeSpec(name string, data []byte) (*specs.Spec, error) {
+	if spec, ok := decodeWindows(data); ok {
+		return spec, nil
+	}
 	spec := new(specs.Spec)
 	if err := json.Unmarshal(data, spec); err != nil {
 		return nil, jsonError(opRead, name, data, err)

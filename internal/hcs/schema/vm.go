@@ -1,5 +1,7 @@
 package schema
 
+import "encoding/json"
+
 // VirtualMachine is the part of a document that describes a virtual machine.
 type VirtualMachine struct {
 	StopOnReset         bool              `json:"StopOnReset,omitempty" since:"17763"`
@@ -14,6 +16,14 @@ type VirtualMachine struct {
 	DebugOptions        *DebugOptions     `json:"DebugOptions,omitempty" since:"17763" source:"runhcs: internal/uvm/create_wcow.go"`
 	SecuritySettings    *SecuritySettings `json:"SecuritySettings,omitempty" since:"20348" source:"runhcs: internal/uvm/create_lcow.go: with schema 2.5"`
 	ResourcePartitionID string            `json:"ResourcePartitionId,omitempty" since:"20348" source:"runhcs: internal/uvm/create_wcow.go"`
+}
+
+// MarshalJSON keeps the types of machines apart from those of containers:
+// encoding/json builds a table for every type that a document could hold and
+// keeps it for good, which the shim of a container on the host has no use for.
+func (v *VirtualMachine) MarshalJSON() ([]byte, error) {
+	type document VirtualMachine
+	return json.Marshal((*document)(v))
 }
 
 // Chipset says how the machine boots.
