@@ -105,6 +105,31 @@ func ownMemory(pid int) (float64, error) {
 	return own - float64(n)*touchedStack, errors.Join(lines.Err(), err)
 }
 
+// committedImage returns the bytes of the program's sections that can be written
+// to. Windows commits them in each process, whether they are touched or not.
+func committedImage(pid int) (float64, error) {
+	name := fmt.Sprintf("/proc/%d/maps", pid)
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return 0, err
+	}
+	total := 0.0
+	for line := range strings.Lines(string(text)) {
+		var begin, end uint64
+		var access string
+		if _, err := fmt.Sscanf(line, "%x-%x %s", &begin, &end, &access); err != nil {
+			return 0, fmt.Errorf("%s: %q: %w", name, line, err)
+		}
+		if begin >= imageBase && begin < imageEnd && strings.Contains(access, "w") {
+			total += float64(end - begin)
+		}
+	}
+	if total == 0 {
+		return 0, fmt.Errorf("%s: no program at %#x", name, uint64(imageBase))
+	}
+	return total, nil
+}
+
 // processorTime returns what the threads of a process have run so far. It is
 // the scheduler's count of nanoseconds (sched(7), CONFIG_SCHED_INFO): the one of
 // /proc/pid/stat is in hundredths of a second, which is as much as a

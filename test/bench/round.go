@@ -302,7 +302,12 @@ func (t *task) threads() error {
 	}
 	t.samples.Add("threads", t.shim.name, float64(n))
 	own, err := ownMemory(t.linux)
+	if err != nil {
+		return err
+	}
 	t.samples.Add("memory.own", t.shim.name, megabytes(own))
+	image, err := committedImage(t.linux)
+	t.samples.Add("memory.image", t.shim.name, megabytes(image))
 	return err
 }
 
