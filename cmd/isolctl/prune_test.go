@@ -31,6 +31,7 @@ type fakeNode struct {
 	systems []schema.SystemSummary
 	hostErr error
 	undoErr map[journal.Kind]error
+	answers func() (net.Conn, error) // who answers on every pipe; nil: as served says
 
 	mu     sync.Mutex
 	undone []string // guarded by mu
@@ -46,6 +47,9 @@ func (n *fakeNode) machine() machine {
 		origin:  "NODE7",
 		backlog: journal.Backlog(filepath.Join(n.state, "backlog")),
 		dial: func(_ context.Context, address string) (net.Conn, error) {
+			if n.answers != nil {
+				return n.answers()
+			}
 			err, served := n.served[address]
 			if !served {
 				return nil, &fs.PathError{Op: "open", Path: address, Err: fs.ErrNotExist}

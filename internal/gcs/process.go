@@ -26,6 +26,7 @@ type process struct {
 	err  error  // likewise
 
 	closeStdin sync.Once
+	inputEnded chan struct{} // closed when stdinErr is set
 	stdinErr   error
 }
 
@@ -33,7 +34,7 @@ var _ hcs.Process = (*process)(nil)
 
 // execute starts a process and asks at once for its exit.
 func (g *Guest) execute(ctx context.Context, id string, params *schema.ProcessParameters) (_ hcs.Process, err error) {
-	p := &process{guest: g, container: id, done: make(chan struct{})}
+	p := &process{guest: g, container: id, done: make(chan struct{}), inputEnded: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			_ = p.Close() // the reason of the failure is err
@@ -130,13 +131,24 @@ func reader(c *channel) io.ReadCloser {
 	return c
 }
 
-func (p *process) CloseStdin(context.Context) error {
+// CloseStdin ends the input once; a guest that never connects to the stream, or
+// takes nothing from it, keeps nobody waiting longer than ctx.
+func (p *process) CloseStdin(ctx context.Context) error {
+	if p.stdin == nil {
+		return nil
+	}
 	p.closeStdin.Do(func() {
-		if p.stdin != nil {
+		go func() {
 			p.stdinErr = p.stdin.CloseWrite()
-		}
+			close(p.inputEnded)
+		}()
 	})
-	return p.stdinErr
+	select {
+	case <-p.inputEnded:
+		return p.stdinErr
+	case <-ctx.Done():
+		return p.guest.failed(ProcExecuteProcess, p.container, fmt.Errorf("end of input: %w", contextError(ctx)))
+	}
 }
 
 func (p *process) Resize(ctx context.Context, size schema.ConsoleSize) error {

@@ -144,6 +144,7 @@ type Update struct {
 	ID          string
 	MemoryBytes *uint64
 	CPU         *UpdateCPU
+	CPUGroup    string // GUID of a CPU group of the host, for the VM that the task owns; empty: not changed
 }
 
 // UpdateCPU holds the processor limits of an Update. At most one of Count,

@@ -49,13 +49,26 @@ func (p *Pod) update(ctx context.Context, req Update) error {
 			return err
 		}
 	}
-	return nil
+	return t.updateCPUGroup(ctx, req.CPUGroup)
+}
+
+// updateCPUGroup puts the task's own VM into a CPU group.
+func (t *task) updateCPUGroup(ctx context.Context, group string) error {
+	if group == "" {
+		return nil
+	}
+	if t.container.machine() == nil {
+		return &fault.Error{Kind: fault.FailedPrecondition, Op: "update", Subject: t.id,
+			Detail: "a CPU group is a utility VM's, and it has none of its own", Hint: "update the pod's sandbox, if it has Hyper-V isolation"}
+	}
+	s := &steps{ctx: ctx, what: "update", id: t.id}
+	return s.do("CPU group", t.cfg.Deadlines.Modify, func(ctx context.Context) error { return t.container.machine().SetCPUGroup(ctx, group) })
 }
 
 // updateRequests makes the modifications of an update. All of it is checked
 // before any of it is done.
 func updateRequests(req Update, build uint32) ([]*schema.ModificationRequest, error) {
-	if req.MemoryBytes == nil && req.CPU == nil {
+	if req.MemoryBytes == nil && req.CPU == nil && req.CPUGroup == "" {
 		return nil, invalid("it names no resources", "give memory or cpu")
 	}
 	var out []*schema.ModificationRequest

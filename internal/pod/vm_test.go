@@ -3,6 +3,7 @@ package pod
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -410,6 +411,11 @@ func TestSandboxOfVM(t *testing.T) {
 	count := uint64(2)
 	if err := l.pod.Update(l.Context(), Update{ID: "pod", CPU: &UpdateCPU{Count: &count}}); !errors.Is(err, hcs.ErrNotSupported) {
 		t.Errorf("number of processors: %v", err)
+	}
+	const group = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+	l.must(l.pod.Update(l.Context(), Update{ID: "pod", CPUGroup: group}))
+	if calls := l.emu.Calls(hcsemu.CallFilter{Function: "HcsModifyComputeSystem"}); !strings.Contains(fmt.Sprintf("%s", calls[len(calls)-1].Args), group) {
+		t.Errorf("the CPU group did not reach the VM: %s", calls[len(calls)-1].Args)
 	}
 	stats, err := l.pod.Stats(l.Context(), "pod")
 	if err != nil || stats.VM == nil {

@@ -3,7 +3,6 @@ package service
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -159,10 +158,11 @@ func updateOf(r *task.UpdateTaskRequest) (pod.Update, error) {
 	if res.Storage != nil {
 		return pod.Update{}, fault.New(fault.Unimplemented, "storage limits of a running container cannot be changed: create it anew")
 	}
-	if len(r.Annotations) > 0 {
-		return pod.Update{}, fault.New(fault.Unimplemented, "annotations of a running container cannot be changed: %s", names(r.Annotations))
+	group, err := oci.UpdateCPUGroup(r.Annotations)
+	if err != nil {
+		return pod.Update{}, err
 	}
-	u := pod.Update{ID: r.ID}
+	u := pod.Update{ID: r.ID, CPUGroup: group}
 	if res.Memory != nil {
 		u.MemoryBytes = res.Memory.Limit
 	}
@@ -194,12 +194,4 @@ func podUpdate(plan *isolation.Plan, r oci.PodResources) (pod.Update, error) {
 		u.CPU = &pod.UpdateCPU{Maximum: &limit}
 	}
 	return u, nil
-}
-
-func names(m map[string]string) string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, fmt.Sprintf("%q", k))
-	}
-	return strings.Join(keys, ", ")
 }
