@@ -9,6 +9,7 @@ import (
 	"github.com/isolrun/isol/internal/gcs"
 	"github.com/isolrun/isol/internal/hcs/computecore"
 	"github.com/isolrun/isol/internal/host"
+	"github.com/isolrun/isol/internal/job"
 	"github.com/isolrun/isol/internal/layers"
 	"github.com/isolrun/isol/internal/network"
 	"github.com/isolrun/isol/internal/shim"
@@ -25,6 +26,7 @@ func main() {
 		Image:   host.ReadImage,
 		Resolve: host.ResolvePath,
 		Network: network.Windows(),
+		Jobs:    job.Native(),
 		Pipes:   stdio.Native(),
 		System:  launch.Native(),
 		VM: shim.VMSystem{

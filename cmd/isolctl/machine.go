@@ -12,6 +12,7 @@ import (
 
 	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/hcs/computecore"
+	"github.com/isolrun/isol/internal/job"
 	"github.com/isolrun/isol/internal/journal"
 	"github.com/isolrun/isol/internal/layers"
 	"github.com/isolrun/isol/internal/network"
@@ -44,7 +45,8 @@ func thisMachine() machine {
 		host:    func() (hcs.Host, error) { return computecore.New(nil) },
 		undo: func(h hcs.Host) journal.Undoers {
 			return undo.Machine{
-				Host: h, Owner: shim.Owner, Layers: layers.NewStore(layers.Windows()), Networks: network.New(network.Windows()), Origin: name,
+				Host: h, Owner: shim.Owner, Layers: layers.NewStore(layers.Windows()), Networks: network.New(network.Windows()),
+				Jobs: job.NewHost(job.Native(), nil), Origin: name,
 			}.Undoers()
 		},
 	}

@@ -47,7 +47,10 @@ func (d *decision) hostProcess() error {
 		}
 	}
 	if c.RootfsFolder == "" {
-		c.RootfsFolder = `C:\hpc`
+		c.RootfsFolder = defaultRootfs
+	}
+	if err := d.rootfs(c, hp.Rootfs); err != nil {
+		return err
 	}
 	if !c.InGuest {
 		d.cross(Crossing{
@@ -55,6 +58,26 @@ func (d *decision) hostProcess() error {
 			Inside: "everywhere", Write: true, Source: string(hp.Requested.Source),
 		})
 	}
+	return nil
+}
+
+// defaultRootfs is where HostProcess containers see their files.
+const defaultRootfs = `C:\hpc`
+
+// reservedFolders are those of the system: files shown there would hide it from
+// the container. As runhcs has it for folders in a utility VM (it takes any on the host).
+var reservedFolders = []string{`C:\`, `C:\Windows`, `C:\Windows\System32`, `C:\Program Files`, `C:\mounts`, `C:\EFI`, `C:\SandboxMounts`}
+
+// rootfs brings the folder into the form that the rest takes.
+func (d *decision) rootfs(c *HostProcess, v oci.Value[string]) error {
+	clean, ok := cleanWindows(c.RootfsFolder)
+	switch {
+	case !ok || pathKind(clean) != CrossHostPath:
+		return d.invalid(`give a folder of a drive, as in C:\hpc`, "%s = %q is not the absolute path of a folder", v.Source, c.RootfsFolder)
+	case len(clean) <= len(`C:\`) || containsFold(reservedFolders, clean):
+		return d.invalid(`give a folder of its own, as in C:\hpc`, "%s = %q is a folder of the system", v.Source, c.RootfsFolder)
+	}
+	c.RootfsFolder = clean
 	return nil
 }
 
@@ -77,6 +100,10 @@ func (d *decision) resources() error {
 	if r.ScratchMin.Set() && d.plan.InVM() {
 		return d.refuse(fault.Unimplemented, "have the disk made larger with the snapshot's label containerd.io/snapshot/windows/rootfs.sizebytes, or use process isolation",
 			"%s: the guest of a utility VM does not grow the file system on a larger disk", r.ScratchMin.Source)
+	}
+	if c.Storage != (StorageQoS{}) && d.onHost() {
+		// https://learn.microsoft.com/windows/win32/api/jobapi2/nf-jobapi2-setioratecontrolinformationjobobject
+		return d.refuse(fault.Unimplemented, "remove it", "%s limits storage, and Windows limits no job object's since version 1607", firstSource(r.IOPS, r.Bandwidth))
 	}
 	c.ScratchMin = r.ScratchMin.V
 	if d.plan.Bare && d.plan.Mode != ModeHyperV {
@@ -216,6 +243,9 @@ func containsFold(list []string, s string) bool {
 func (d *decision) network() error {
 	n := d.req.Network
 	const at = "spec.windows.network."
+	if d.onHost() {
+		return d.hostNetwork()
+	}
 	if n.SharedContainer != "" && d.plan.InVM() {
 		return d.invalid("use process isolation, or put both containers in one pod",
 			"%snetworkSharedContainerName: a container in a utility VM can't share the network of container %s outside of it", at, n.SharedContainer)
@@ -241,12 +271,52 @@ func (d *decision) network() error {
 	return nil
 }
 
+// onHost reports whether the container is a job on the host.
+func (d *decision) onHost() bool {
+	hp := d.plan.Container.HostProcess
+	return hp != nil && !hp.InGuest
+}
+
+// hostNetwork: a job on the host is on the host's network. Kubernetes asks for
+// that in so many words (hostNetwork: true), and containerd then names no
+// namespace: a pod that has one was meant to be apart. nerdctl makes a network
+// for every container, whatever its isolation; there it is of no use.
+func (d *decision) hostNetwork() error {
+	n := d.req.Network
+	const at = "spec.windows.network."
+	for _, v := range []struct {
+		set  bool
+		name string
+	}{{n.NamespaceID != "", "networkNamespace"}, {len(n.EndpointIDs) > 0, "endpointList"}, {n.SharedContainer != "", "networkSharedContainerName"}} {
+		switch {
+		case !v.set:
+		case d.plan.Role != RoleStandalone:
+			return d.invalid("set hostNetwork: true on the pod", "%s gives the container a network of its own, and a HostProcess container is on the host's", at+v.name)
+		default:
+			d.reason("no effect", at+v.name, "a HostProcess container is on the host's network")
+		}
+	}
+	return nil
+}
+
+func firstSource(values ...oci.Value[uint64]) oci.Source {
+	for _, v := range values {
+		if v.V != 0 {
+			return v.Source
+		}
+	}
+	return ""
+}
+
 func (d *decision) credentials() error {
 	spec := d.req.System.CredentialSpec
 	if spec == "" {
 		return nil
 	}
 	const where = "spec.windows.credentialSpec"
+	if d.onHost() {
+		return d.invalid("leave it out", "%s gives an identity of a domain, and a HostProcess container runs as an account of the host", where)
+	}
 	if !json.Valid([]byte(spec)) {
 		return d.invalid("give the text of the file that New-CredentialSpec writes", "%s is not JSON", where)
 	}

@@ -256,6 +256,9 @@ func (d *decision) destination(m oci.Mount) (string, error) {
 	if strings.EqualFold(strings.TrimSuffix(clean, `\`), "C:") {
 		return "", d.badMount(m, "drive C: is the container's own file system", `mount to a directory of it`)
 	}
+	if d.onHost() && (containsFold(reservedFolders, clean) || strings.EqualFold(clean, d.plan.Container.HostProcess.RootfsFolder)) {
+		return "", d.badMount(m, "a HostProcess container needs what is there", "mount to a directory of its own")
+	}
 	return clean, nil
 }
 

@@ -288,7 +288,7 @@ func TestCloseRemovesOnlyWhatIsDone(t *testing.T) {
 
 // Create of a container waits for no disk; what survives a restart does.
 func TestOnlyDurableKindsAreFlushed(t *testing.T) {
-	for r, want := range map[Record]int{recSystem: 0, recMount: 0, recAccess: 0, recNS: 1, recScratch: 1, {Kind: KindUser, Name: testID}: 1} {
+	for r, want := range map[Record]int{recSystem: 0, recMount: 0, recAccess: 0, recNS: 1, recScratch: 1, {Kind: KindUser, Name: "isol-0"}: 1, {Kind: KindJob, Name: testID}: 0, {Kind: KindVolumeFolder, Name: `C:\hpc\` + testID}: 1} {
 		j, _ := newJournal(t)
 		f := &fullDisk{File: j.file, room: 1 << 20}
 		j.file = f

@@ -19,6 +19,8 @@ const (
 	KindVMScratch     Kind = "vm-scratch"
 	KindVMAccess      Kind = "vm-access"
 	KindUser          Kind = "user"
+	KindVolumeFolder  Kind = "volume-folder"
+	KindJob           Kind = "job"
 
 	KindCredentialGuard Kind = "credential-guard"
 )
@@ -76,8 +78,23 @@ var kinds = map[Kind]kind{
 	},
 	// Name: local user of a HostProcess container.
 	KindUser: {
-		durable: true, allowed: "the first 20 characters of the task's id",
-		made: func(id string, r Record) bool { return r.System == "" && r.Name == id[:min(len(id), maxUserName)] },
+		durable: true, allowed: "a user " + userPrefix + "…",
+		made: func(_ string, r Record) bool {
+			return r.System == "" && strings.HasPrefix(r.Name, userPrefix) && len(r.Name) <= maxUserName
+		},
+	},
+	// Name: folder of the host that the volume of a HostProcess container is
+	// mounted on.
+	KindVolumeFolder: {
+		durable: true, allowed: "a folder of the task's id, below a folder",
+		made: func(id string, r Record) bool {
+			return r.System == "" && isFilePath(r.Name) && depth(r.Name) >= 2 && strings.HasSuffix(slashed(r.Name), "/"+strings.ToLower(id))
+		},
+	},
+	// Name: HostProcess container whose processes are in a job object.
+	KindJob: {
+		allowed: "the task's id",
+		made:    func(id string, r Record) bool { return r.System == "" && r.Name == id },
 	},
 }
 
@@ -93,8 +110,12 @@ func Kinds() []Kind {
 // vmSuffix makes the id of a pod's utility VM from the pod's.
 const vmSuffix = "@vm"
 
-// maxUserName is how long names of local users may be, so isol cuts the id
-// there. https://learn.microsoft.com/windows/win32/api/lmaccess/ns-lmaccess-user_info_1
+// userPrefix begins the names of the users that isol makes (internal/job): a
+// journal can't make it remove another.
+const userPrefix = "isol-"
+
+// maxUserName is how long names of local users may be.
+// https://learn.microsoft.com/windows/win32/api/lmaccess/ns-lmaccess-user_info_1
 const maxUserName = 20
 
 // check refuses a record that isol would not have written for the task id:

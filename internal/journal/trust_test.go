@@ -17,7 +17,6 @@ import (
 // refusal names what it refuses.
 func TestCheck(t *testing.T) {
 	const vm = testID + "@vm"
-	long := "0123456789abcdef0123456789"
 	scratch := func(name, system string) Record { return Record{Kind: KindVMScratch, Name: name, System: system} }
 	access := func(name, system string) Record { return Record{Kind: KindVMAccess, Name: name, System: system} }
 	for name, tc := range map[string]struct {
@@ -33,8 +32,15 @@ func TestCheck(t *testing.T) {
 		"no name":                  {testID, Record{Kind: KindComputeSystem}, false},
 		"line break":               {testID, Record{Kind: KindLayerMount, Name: "C:\\a\nb"}, false},
 		"NUL in the system":        {testID, access(`C:\d.vhdx`, vm+"\x00"), false},
-		"own user":                 {long, Record{Kind: KindUser, Name: long[:20]}, true},
-		"own user, short id":       {testID, Record{Kind: KindUser, Name: testID}, true},
+		"own user":                 {testID, Record{Kind: KindUser, Name: "isol-0123456789abcde"}, true},
+		"user of the id's name":    {testID, Record{Kind: KindUser, Name: testID}, false},
+		"job":                      {testID, Record{Kind: KindJob, Name: testID}, true},
+		"job of another":           {testID, Record{Kind: KindJob, Name: "web-1"}, false},
+		"folder":                   {testID, Record{Kind: KindVolumeFolder, Name: `C:\hpc\` + testID}, true},
+		"folder of another":        {testID, Record{Kind: KindVolumeFolder, Name: `C:\hpc\web-1`}, false},
+		"folder of a drive":        {testID, Record{Kind: KindVolumeFolder, Name: `C:\` + testID}, false},
+		"folder, relative":         {testID, Record{Kind: KindVolumeFolder, Name: `hpc\` + testID}, false},
+		"folder with a stream":     {testID, Record{Kind: KindVolumeFolder, Name: `C:\hpc:x\` + testID}, false},
 		"Administrator":            {testID, Record{Kind: KindUser, Name: "Administrator"}, false},
 		"namespace":                {testID, recNS, true},
 		"namespace in braces":      {testID, Record{Kind: KindNamespace, Name: "{" + testGUID + "}"}, true},

@@ -28,6 +28,7 @@ type Config struct {
 	Stdio     StdioOpener
 	Events    Publisher
 	VMs       VMs            // nil: plans with Hyper-V isolation are refused as unimplemented
+	Jobs      Jobs           // nil: HostProcess containers are refused as unimplemented
 	Networks  Networks       // nil: a plan with endpoints of its own is refused as unimplemented
 	Affinity  AffinitySetter // nil: plans with CPU affinity are refused as unimplemented
 	// Resolve says where a mount's source really is, links followed; nil: where it says.

@@ -19,7 +19,11 @@ import (
 // matter, since the shim is killed somewhere in it.
 func wholeLife(l *lab) {
 	ctx := l.Context()
-	if l.pod.Create(ctx, l.withEndpoints(l.request("c1", "ping -t localhost"))) != nil {
+	req := l.withEndpoints(l.request("c1", "ping -t localhost"))
+	if l.shape != nil {
+		l.shape(&req)
+	}
+	if l.pod.Create(ctx, req) != nil {
 		return
 	}
 	_, _ = l.pod.Start(ctx, "c1", "")

@@ -9,13 +9,18 @@ import (
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/hcs/doc"
 	"github.com/isolrun/isol/internal/hcs/schema"
+	"github.com/isolrun/isol/internal/isolation"
 	"github.com/isolrun/isol/internal/oci"
 )
 
 // processDocument makes the parameters of a process: it gets the pipes that
 // the client has an end for.
-func processDocument(p oci.Process, s StdioConfig) *schema.ProcessParameters {
-	return doc.Process(&p, doc.Pipes{Stdin: s.Stdin != "", Stdout: s.Stdout != "", Stderr: s.Stderr != ""})
+func processDocument(plan *isolation.Plan, p oci.Process, s StdioConfig) *schema.ProcessParameters {
+	params := doc.Process(&p, doc.Pipes{Stdin: s.Stdin != "", Stdout: s.Stdout != "", Stderr: s.Stderr != ""})
+	if hp := plan.Container.HostProcess; hp != nil && hp.InGuest {
+		doc.InGuest(params, hp.InheritUser)
+	}
+	return params
 }
 
 // maxExtension is more than any extension file has: they name a few devices.

@@ -31,8 +31,10 @@ type lab struct {
 	events *journalOfEvents
 	bundle string
 	extra  func(*Config)
-	killed func() // called when a fault kills the shim
-	cni    *cni   // nil: no networks
+	killed func()            // called when a fault kills the shim
+	cni    *cni              // nil: no networks
+	jobs   *jobs             // nil: no HostProcess containers
+	shape  func(*CreateTask) // makes wholeLife's request another; nil: it is a process container's
 }
 
 // scratch is the writable layer of the tests' containers.
@@ -66,10 +68,13 @@ func (l *lab) shim(pid uint32) {
 		Layers: layers.NewStore(layerdriver.New(l.client)), Stdio: l.stdio, Events: l.events,
 		Networks: network.New(netdriver.New(l.client)),
 	}
+	if l.jobs != nil {
+		cfg.Jobs = l.jobs.connect(l.client)
+	}
 	if l.extra != nil {
 		l.extra(&cfg)
 	}
-	cfg.Undo = undo.Machine{Host: cfg.Host, Owner: cfg.Owner, Layers: cfg.Layers, Networks: cfg.Networks, Origin: "LAB"}.Undoers()
+	cfg.Undo = undo.Machine{Host: cfg.Host, Owner: cfg.Owner, Layers: cfg.Layers, Networks: cfg.Networks, Jobs: cfg.Jobs, Origin: "LAB"}.Undoers()
 	p, err := New(cfg)
 	if err != nil {
 		l.Fatal(err)

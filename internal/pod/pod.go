@@ -54,23 +54,25 @@ func (p *Pod) kernelFor(req *CreateTask) (kernel, error) {
 	switch {
 	case req.Plan.Guest != isolation.GuestWindows:
 		what = "Linux guests"
+	case req.Plan.Mode == isolation.ModeInvalid:
+		return nil, fault.New(fault.Internal, "the plan of task %s has no isolation mode", req.ID)
 	case req.Plan.Bare && (req.Plan.UVM == nil || req.Plan.UVM.Late && p.cfg.VMs != nil):
 		return &frameKernel{cfg: &p.cfg, log: p.log}, nil
-	case req.Plan.Mode == isolation.ModeProcess:
-		return &hostKernel{cfg: &p.cfg, log: p.log}, nil
-	case req.Plan.Mode == isolation.ModeHyperV && p.cfg.VMs != nil:
+	case req.Plan.InVM() && p.cfg.VMs == nil:
+		what = "Hyper-V isolation"
+	case req.Plan.InVM():
 		f := p.sandboxFrame()
 		if f == nil && req.Plan.Role == isolation.RoleWorkload {
 			return nil, &fault.Error{Kind: fault.FailedPrecondition, Op: "create task", Subject: req.ID,
 				Detail: "its sandbox " + req.Plan.SandboxID + " does not run", Hint: "create and start the sandbox first"}
 		}
 		return &vmKernel{cfg: &p.cfg, log: p.log, frame: f}, nil
-	case req.Plan.Mode == isolation.ModeHyperV:
-		what = "Hyper-V isolation"
-	case req.Plan.Mode == isolation.ModeHostProcess:
-		what = "HostProcess containers"
+	case req.Plan.Mode == isolation.ModeProcess:
+		return &hostKernel{cfg: &p.cfg, log: p.log}, nil
+	case p.cfg.Jobs != nil:
+		return &jobKernel{hostKernel{cfg: &p.cfg, log: p.log}}, nil
 	default:
-		return nil, fault.New(fault.Internal, "the plan of task %s has no isolation mode", req.ID)
+		what = "HostProcess containers"
 	}
 	return nil, &fault.Error{Kind: fault.Unimplemented, Op: "create task", Subject: req.ID,
 		Detail: "this isol does not run " + what + " yet", Hint: "process isolation works"}
@@ -132,6 +134,8 @@ func (p *Pod) fitsLocked(t, sandbox *task) error {
 			return mismatch(t, "it joins sandbox "+t.plan.SandboxID+", this shim serves "+sandbox.id, "")
 		case t.plan.InVM() != sandbox.plan.InVM():
 			return mismatch(t, "its isolation is not that of its sandbox "+sandbox.id, "all containers of a pod run on one kernel")
+		case !t.plan.InVM() && t.plan.Mode != sandbox.plan.Mode:
+			return mismatch(t, "its isolation is not that of its sandbox "+sandbox.id, "all containers of a pod are HostProcess containers, or none is")
 		}
 	}
 	return nil

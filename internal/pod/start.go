@@ -90,7 +90,7 @@ func (p *process) launch(s *steps) (hcs.Process, error) {
 			return nil, err
 		}
 	}
-	params := processDocument(p.spec, p.stdio)
+	params := processDocument(t.plan, p.spec, p.stdio)
 	var handle hcs.Process
 	err := s.in(hcs.PhaseProcess, "process", t.cfg.Deadlines.CreateProcess, func(ctx context.Context) (err error) {
 		handle, err = t.container.compute.CreateProcess(ctx, params)

@@ -29,13 +29,17 @@ func (p *Pod) Update(ctx context.Context, req Update) error {
 }
 
 func (p *Pod) update(ctx context.Context, req Update) error {
-	changes, err := updateRequests(req, p.cfg.HostBuild)
-	if err != nil {
-		return fault.Wrap(err, "update", req.ID)
-	}
 	t, err := p.task(req.ID)
 	if err != nil {
 		return err
+	}
+	build := p.cfg.HostBuild
+	if t.plan.Mode == isolation.ModeHostProcess && !t.plan.InVM() {
+		build = max(build, buildCPUUpdate) // the limits of a job object can always be changed
+	}
+	changes, err := updateRequests(req, build)
+	if err != nil {
+		return fault.Wrap(err, "update", req.ID)
 	}
 	if err := t.init.move(evUpdate); err != nil {
 		return err

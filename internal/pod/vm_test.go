@@ -104,6 +104,7 @@ func (l *vmLab) shim(pid uint32) {
 		Layers: layers.NewStore(layerdriver.New(l.client)), Stdio: l.stdio, Events: l.events,
 		VMs: bootVMs{host: host, client: l.client, machines: l.machines, tool: &l.tool}, Networks: network.New(netdriver.New(l.client)),
 	}
+	cfg.Jobs = (&jobs{}).connect(l.client)
 	for _, o := range l.options {
 		o(&cfg)
 	}
@@ -111,7 +112,7 @@ func (l *vmLab) shim(pid uint32) {
 		vms.log = cfg.Log
 		cfg.VMs = vms
 	}
-	cfg.Undo = undo.Machine{Host: cfg.Host, Owner: cfg.Owner, Layers: cfg.Layers, Networks: cfg.Networks, Origin: "LAB"}.Undoers()
+	cfg.Undo = undo.Machine{Host: cfg.Host, Owner: cfg.Owner, Layers: cfg.Layers, Networks: cfg.Networks, Jobs: cfg.Jobs, Origin: "LAB"}.Undoers()
 	l.cfg = cfg
 	p, err := New(cfg)
 	if err != nil {

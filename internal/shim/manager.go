@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"github.com/isolrun/isol/internal/hcs"
+	"github.com/isolrun/isol/internal/job"
 	"github.com/isolrun/isol/internal/journal"
 	"github.com/isolrun/isol/internal/network"
 	"github.com/isolrun/isol/internal/shim/crash"
@@ -29,7 +30,11 @@ func newManager(m Machine) *launch.Manager {
 }
 
 func undoers(m Machine, h hcs.Host) journal.Undoers {
-	return undo.Machine{Host: h, Owner: Owner, Layers: m.Layers(), Networks: network.New(m.Network), Origin: origin()}.Undoers()
+	u := undo.Machine{Host: h, Owner: Owner, Layers: m.Layers(), Networks: network.New(m.Network), Origin: origin()}
+	if m.Jobs != nil {
+		u.Jobs = job.NewHost(m.Jobs, nil)
+	}
+	return u.Undoers()
 }
 
 // origin identifies this machine in journals.

@@ -40,6 +40,7 @@ import (
 
 	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/host"
+	"github.com/isolrun/isol/internal/job"
 	"github.com/isolrun/isol/internal/layers"
 	"github.com/isolrun/isol/internal/network"
 	"github.com/isolrun/isol/internal/pod"
@@ -67,6 +68,7 @@ type Machine struct {
 	Network  network.Driver                    // host compute network: namespaces and endpoints
 	Affinity pod.AffinitySetter                // nil: none
 	Resolve  func(path string) (string, error) // where a path of the host leads
+	Jobs     job.System                        // job objects, accounts and folders of the host; nil: no HostProcess containers
 	VM       VMSystem
 	Pipes    stdio.System
 	System   launch.System

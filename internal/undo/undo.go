@@ -2,7 +2,7 @@
 // function for each kind of record. Whoever replays a journal takes it from
 // here, so that the delete action, the next create and isolctl prune do the same.
 //
-//	journal.Replay ──▶ Machine.Undoers ──▶ hcs.Host, layers.Store, networks, files
+//	journal.Replay ──▶ Machine.Undoers ──▶ hcs.Host, layers.Store, networks, jobs, files
 //
 // Each undo is idempotent, ends when its context does, and leaves alone what
 // isol has not made as far as the machine can tell: compute systems of another
@@ -25,6 +25,7 @@ type Machine struct {
 	Owner    string // of the compute systems that isol makes
 	Layers   layers.Store
 	Networks Networks // nil: namespaces are not removed
+	Jobs     Jobs     // nil: what HostProcess containers leave stays
 	Origin   string   // of this machine, as its journals name it; empty is not checked
 }
 
@@ -32,6 +33,16 @@ type Machine struct {
 type Networks interface {
 	// Remove is idempotent: a namespace that is not there is no error.
 	Remove(ctx context.Context, id string) error
+}
+
+// Jobs undoes what HostProcess containers acquire. internal/job implements it.
+// All are idempotent.
+type Jobs interface {
+	// Terminate ends the processes of a container's job object, and returns
+	// when they have ended.
+	Terminate(ctx context.Context, id string) error
+	RemoveUser(ctx context.Context, name string) error
+	UnmountFolder(ctx context.Context, folder string) error
 }
 
 // Undoers returns the table for journal.Replay.
@@ -47,6 +58,11 @@ func (m Machine) Undoers() journal.Undoers {
 			return hcs.RemoveCredentialGuard(ctx, m.Host, r.Name)
 		},
 	}}
+	if m.Jobs != nil {
+		u.Undo[journal.KindJob] = func(ctx context.Context, r journal.Record) error { return m.Jobs.Terminate(ctx, r.Name) }
+		u.Undo[journal.KindUser] = func(ctx context.Context, r journal.Record) error { return m.Jobs.RemoveUser(ctx, r.Name) }
+		u.Undo[journal.KindVolumeFolder] = func(ctx context.Context, r journal.Record) error { return m.Jobs.UnmountFolder(ctx, r.Name) }
+	}
 	if m.Networks != nil {
 		u.Undo[journal.KindNamespace] = func(ctx context.Context, r journal.Record) error { return m.Networks.Remove(ctx, r.Name) }
 	}

@@ -63,6 +63,9 @@ func (c *Client) As(api API) *Client { return &Client{session: c.session, api: a
 // Caller returns the process whose session this is.
 func (c *Client) Caller() Caller { return c.caller }
 
+// Emulator returns the machine whose session this is.
+func (c *Client) Emulator() *Emulator { return c.e }
+
 // Reserve returns a handle before the call that fills it, for fronts whose
 // functions return the handle at once and the outcome later. If that call
 // fails the handle is gone; closing it before is allowed and ends what the call makes.
@@ -89,6 +92,9 @@ func (s *session) disconnect() {
 		e.mu.Unlock()
 		for _, r := range left {
 			e.release(r)
+		}
+		for _, j := range e.jobsOf(s) {
+			j.Close()
 		}
 	})
 }

@@ -16,11 +16,13 @@ type Config struct {
 	CPUs       int    // 0 is 2
 	MemoryMB   uint64 // 0 is 8192
 
-	Runner Runner           // nil is NewScripted()
-	Disk   Disk             // nil: paths are taken as they come, nothing is checked or written
-	Record io.Writer        // each call as a JSON line; nil keeps them in memory only
-	Now    func() time.Time // nil is time.Now
-	Kill   func(Caller)     // ends a caller as kill -9 would, for fault plans; nil disconnects it only
+	Runner Runner // nil is NewScripted()
+	Disk   Disk   // nil: paths are taken as they come, nothing is checked or written
+	// Folders shows volumes in folders of the host; nil: nothing is to be seen there.
+	Folders FolderMounter
+	Record  io.Writer        // each call as a JSON line; nil keeps them in memory only
+	Now     func() time.Time // nil is time.Now
+	Kill    func(Caller)     // ends a caller as kill -9 would, for fault plans; nil disconnects it only
 
 	// Watch is called at each call, before and after its effect, from the
 	// caller's goroutine and without a lock: a test looks there at what the
@@ -58,6 +60,9 @@ type Emulator struct {
 	grants     map[grantKey]*grant          // guarded by mu
 	networks   map[NetworkKind]networkTable // guarded by mu
 	bindings   map[bindingKey]*binding      // guarded by mu
+	users      map[string]*hostUser         // by name in small letters; guarded by mu
+	folders    map[string]*volumeFolder     // by normalised path; guarded by mu
+	jobs       map[string]*Job              // by name in small letters; guarded by mu
 	credGuards map[string]*credentialGuard  // by id; guarded by mu
 	faults     []*plannedFault              // guarded by mu
 	hung       map[*hang]bool               // calls that a fault holds; guarded by mu
@@ -94,6 +99,9 @@ func New(config Config) *Emulator {
 		grants:     map[grantKey]*grant{},
 		networks:   map[NetworkKind]networkTable{},
 		bindings:   map[bindingKey]*binding{},
+		users:      map[string]*hostUser{},
+		folders:    map[string]*volumeFolder{},
+		jobs:       map[string]*Job{},
 		credGuards: map[string]*credentialGuard{},
 		hung:       map[*hang]bool{},
 	}

@@ -122,6 +122,9 @@ func (c *Client) ask(ctx context.Context, req request, f func(ctx context.Contex
 
 // dllOf returns the library that has the function.
 func dllOf(function string, api API) string {
+	if dll := hostFunctions[function]; dll != "" {
+		return dll
+	}
 	switch {
 	case storageFunctions[function]:
 		return "computestorage.dll"

@@ -65,6 +65,7 @@ func (e *Emulator) Ledger() Ledger {
 	}
 	l = append(l, e.layerEntriesLocked()...)
 	l = append(l, e.networkEntriesLocked()...)
+	l = append(l, e.hostEntriesLocked()...)
 	for key, b := range e.bindings {
 		l = append(l, Entry{Kind: "file binding", ID: b.root, Owner: b.owner, Since: b.since, Detail: key.job + " to " + b.target})
 	}

@@ -48,3 +48,25 @@ func environment(env []string) map[string]string {
 	}
 	return out
 }
+
+// InGuest makes params those of a process of a HostProcess container in a
+// utility VM. As runhcs does (handleProcessArgsForIsolatedJobContainer): the
+// guest starts it from outside of the silo, where only cmd is sure to be found,
+// and who inherits the user of the guest's agent is SYSTEM.
+func InGuest(params *schema.ProcessParameters, inheritUser bool) {
+	params.CommandLine = ThroughCmd(params.CommandLine)
+	if inheritUser {
+		params.User = `NT AUTHORITY\SYSTEM`
+	}
+}
+
+// ThroughCmd makes cmd run a command line; one that begins with cmd stays.
+func ThroughCmd(line string) string {
+	first, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+	first = strings.Trim(first, `"`)
+	switch strings.ToLower(first[strings.LastIndexAny(first, `\/`)+1:]) {
+	case "cmd", "cmd.exe":
+		return line
+	}
+	return "cmd /c " + line
+}

@@ -42,7 +42,7 @@ type client = hcsemu.Client
 func handlers() map[string]handler {
 	table := map[string]handler{}
 	for _, part := range []map[string]handler{
-		computeHandlers(), layerHandlers(), storageHandlers(), networkHandlers(), filterHandlers(),
+		computeHandlers(), layerHandlers(), storageHandlers(), networkHandlers(), filterHandlers(), hostHandlers(),
 	} {
 		for name, h := range part {
 			table[name] = h

@@ -57,6 +57,7 @@ func serve(o serveOptions, in io.Reader, out io.Writer) error {
 	o.machine.Disk = hcsemu.OSDisk{}
 	o.machine.Kill = kill
 	o.machine.ImageBuild = silo.ImageBuild
+	o.machine.Folders = silo.Folders{}
 	emulator := hcsemu.New(o.machine)
 	defer emulator.Close()
 	if err := emulator.AddFaults(o.faults...); err != nil {

@@ -72,3 +72,46 @@ HRESULT WINAPI BfGetMappings(DWORD flags, HANDLE job, PCWSTR root, void *sid, DW
     reply_free(&reply);
     return hr;
 }
+
+// ---- for the functions that host.c replaces
+
+// HcsemuCall asks the emulator for a function by its name.
+HRESULT WINAPI HcsemuCall(PCWSTR function, DWORD count, const PCWSTR *texts, UINT64 number)
+{
+    struct request r;
+    request_begin(&r, function);
+    for (DWORD i = 0; i < count; i++)
+        request_string(&r, texts[i]);
+    request_number(&r, number);
+    return call_plain(&r, NULL);
+}
+
+// HcsemuSetJob tells the emulator of a limit of a job object, whose name decides
+// whether it is a HostProcess container's: S_FALSE if it is not.
+HRESULT WINAPI HcsemuSetJob(HANDLE job, DWORD class, const void *settings, DWORD size)
+{
+    struct {
+        UNICODE_STRING name;
+        WCHAR text[512];
+    } information = {0};
+    ULONG length = 0;
+    const OBJECT_INFORMATION_CLASS name_information = 1; // ObjectNameInformation
+    if (NtQueryObject(job, name_information, &information, sizeof information - sizeof(WCHAR), &length) != 0 ||
+        !information.name.Buffer)
+        return S_FALSE;
+    information.name.Buffer[information.name.Length / sizeof(WCHAR)] = 0;
+    PCWSTR name = information.name.Buffer;
+    for (PCWSTR c = name; *c; c++)
+        if (*c == L'\\')
+            name = c + 1;
+    static const WCHAR prefix[] = L"JobContainer_";
+    for (int i = 0; prefix[i]; i++)
+        if (name[i] != prefix[i])
+            return S_FALSE;
+    struct request r;
+    request_begin(&r, L"SetInformationJobObject");
+    request_string(&r, name);
+    request_number(&r, class);
+    request_blob(&r, settings, size);
+    return call_plain(&r, NULL);
+}

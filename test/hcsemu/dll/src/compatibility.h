@@ -12,6 +12,10 @@ void mend_ntdll(void);
 // mend_control_events gives control events that nobody handles Windows' exit code.
 void mend_control_events(void);
 
+// mend_host makes functions for accounts, volumes and job objects, which Wine
+// has as stubs, ask the emulator.
+void mend_host(void);
+
 // add_hvsock gives the process Hyper-V sockets, if the environment names a
 // folder for them (ISOL_HVSOCK_DIR).
 void add_hvsock(void);

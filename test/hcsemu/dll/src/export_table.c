@@ -4,16 +4,28 @@
 
 #define GRANULARITY 0x10000u
 #define JUMP_SIZE 14
+#define PAGE_SIZE 0x1000u
 
 // The table holds 32-bit offsets from the module's start, so the way to the
-// replacement starts on a page not far behind the module.
+// replacement starts on a page not far behind the module. Replacements of one
+// module that come one after another share a page: each process pays for it.
 static BYTE *allocate_behind(BYTE *base, SIZE_T image_size)
 {
+    static BYTE *last_base, *last_page;
+    static SIZE_T used;
+    if (base == last_base && used + JUMP_SIZE <= PAGE_SIZE) {
+        used += JUMP_SIZE;
+        return last_page + used - JUMP_SIZE;
+    }
     BYTE *at = base + (image_size + GRANULARITY - 1) / GRANULARITY * GRANULARITY;
     for (; at < base + 0x7fff0000; at += GRANULARITY) {
-        BYTE *page = VirtualAlloc(at, JUMP_SIZE, MEM_RESERVE | MEM_COMMIT, PAGE_EXECUTE_READWRITE);
-        if (page)
+        BYTE *page = VirtualAlloc(at, PAGE_SIZE, MEM_RESERVE | MEM_COMMIT, PAGE_EXECUTE_READWRITE);
+        if (page) {
+            last_base = base;
+            last_page = page;
+            used = JUMP_SIZE;
             return page;
+        }
     }
     return NULL;
 }
