@@ -113,7 +113,10 @@ func (o *object) Details(pids []uint32) []Details {
 // each describes those of the processes that still run in the job.
 func (o *object) each(pids []uint32, f func(Details, windows.IO_COUNTERS)) {
 	for _, pid := range pids {
-		process, err := windows.OpenProcess(windows.PROCESS_QUERY_LIMITED_INFORMATION, false, pid)
+		process, err := windows.OpenProcess(windows.PROCESS_QUERY_INFORMATION|windows.PROCESS_VM_READ, false, pid)
+		if err != nil { // a protected process lets itself be asked for less
+			process, err = windows.OpenProcess(windows.PROCESS_QUERY_LIMITED_INFORMATION, false, pid)
+		}
 		if err != nil {
 			continue // it has just ended
 		}

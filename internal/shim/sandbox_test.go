@@ -252,8 +252,8 @@ func TestCreateSandboxRefuses(t *testing.T) {
 		{name: "namespace that is no GUID", netns: "/var/run/netns/cni-1", code: codes.InvalidArgument, says: []string{"GUID"}},
 		{name: "namespace that does not exist", netns: "5b45201d-f2f2-4f3b-85bb-30ff1f953599", code: codes.FailedPrecondition, says: []string{"5b45201d"}},
 		{name: "VM image that does not exist", options: "isolation = \"hyperv\"\nuvm_image = '/nowhere'", code: codes.FailedPrecondition, says: []string{"nowhere"}},
-		{name: "HostProcess", change: func(c *cri.PodSandboxConfig) { c.Windows.SecurityContext.HostProcess = true }, options: `isolation = "hyperv"`,
-			code: codes.Unimplemented, says: []string{"HostProcess"}},
+		{name: "HostProcess with a network of its own", change: func(c *cri.PodSandboxConfig) { c.Windows.SecurityContext.HostProcess = true },
+			netns: "5b45201d-f2f2-4f3b-85bb-30ff1f953599", code: codes.InvalidArgument, says: []string{"HostProcess", "network"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var opts []labOption
