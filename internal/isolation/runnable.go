@@ -22,8 +22,6 @@ func notYet(p *Plan) string {
 	switch {
 	case p.Guest == GuestLinux:
 		return "Linux containers"
-	case c.HostProcess != nil && c.HostProcess.InGuest:
-		return "HostProcess containers in a utility VM"
 	case len(c.Affinity) > 0 && p.Mode != ModeHostProcess:
 		return "containers that are pinned to processors (windows.resources.cpu.affinity)"
 	}

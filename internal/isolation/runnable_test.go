@@ -21,7 +21,7 @@ func TestRunnable(t *testing.T) {
 		{"linux", Plan{Mode: ModeHyperV, Guest: GuestLinux}, "Linux containers"},
 		{"hostprocess", Plan{Mode: ModeHostProcess}, ""},
 		{"hostprocess with affinity", Plan{Mode: ModeHostProcess, Container: Container{Affinity: []AffinityMask{{Mask: 1}}}}, ""},
-		{"hostprocess in a guest", Plan{Mode: ModeHostProcess, Container: Container{HostProcess: &HostProcess{InGuest: true}}}, "HostProcess containers in a utility VM"},
+		{"hostprocess in a guest", Plan{Mode: ModeHostProcess, Container: Container{HostProcess: &HostProcess{InGuest: true}}}, ""},
 		{"affinity", Plan{Mode: ModeProcess, Container: Container{Affinity: []AffinityMask{{Mask: 1}}}}, "affinity"},
 		{"device in a VM", Plan{Mode: ModeHyperV, Container: Container{Devices: []Device{{}}}}, ""},
 		{"directory of the guest", Plan{Mode: ModeHyperV, Container: Container{Mounts: []Mount{{Source: "a", Mechanism: MechanismSandbox}}}}, ""},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/job"
 	"github.com/isolrun/isol/internal/journal"
 	"github.com/isolrun/isol/test/hcsemu"
 )
@@ -76,12 +77,12 @@ func TestKilledAnywhere(t *testing.T) {
 func written(e hcsemu.Entry, records []journal.Record) bool {
 	kind := map[string]journal.Kind{
 		"system": journal.KindComputeSystem, "active layer": journal.KindLayerMount, "prepared layer": journal.KindLayerMount,
-		"namespace": journal.KindNamespace, "credential guard": journal.KindCredentialGuard, "vm access": journal.KindVMAccess,
+		"namespace": journal.KindNamespace, "job object": journal.KindJob, "local user": journal.KindUser, "volume folder": journal.KindVolumeFolder, "credential guard": journal.KindCredentialGuard, "vm access": journal.KindVMAccess,
 	}[e.Kind]
 	for _, r := range records {
 		switch {
 		case e.Kind == "vm access" && r.System != e.System:
-		case r.Kind == kind && strings.EqualFold(r.Name, e.ID):
+		case r.Kind == kind && strings.EqualFold(r.Name, strings.TrimSuffix(strings.TrimPrefix(e.ID, job.ObjectName("")), `\`)):
 			return true
 		case r.Kind == journal.KindComputeSystem && e.Kind != "vm access" && r.Name == e.System:
 			return true // it ends with its system
@@ -136,7 +137,7 @@ func TestJournalNamesAllThatTheMachineHolds(t *testing.T) {
 		})
 	}
 	for _, k := range journal.Kinds() {
-		if !seen[k] && k != journal.KindUser {
+		if !seen[k] {
 			t.Errorf("no tale acquires a %s: the test shows nothing of it", k)
 		}
 	}

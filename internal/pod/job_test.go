@@ -333,3 +333,36 @@ func TestHostProcessCreateFails(t *testing.T) {
 		})
 	}
 }
+
+// A HostProcess container of a Hyper-V pod is a job in the guest, if the guest
+// has that: its command goes through cmd, and who inherits the user of the
+// guest's agent is SYSTEM.
+func TestHostProcessInGuest(t *testing.T) {
+	for build, kind := range map[uint32]fault.Kind{26100: fault.Unknown, 20348: fault.FailedPrecondition} {
+		t.Run(fmt.Sprint(build), func(t *testing.T) {
+			l := newVMLab(t)
+			defer l.end()
+			l.machines.Build = build
+			l.bootPod()
+			req := l.isolated("web", isolation.RoleWorkload, "whoami")
+			req.Plan.Mode = isolation.ModeHostProcess
+			req.Plan.Container.HostProcess = &isolation.HostProcess{InGuest: true, InheritUser: true, RootfsFolder: `C:\hpc`}
+			err := l.pod.Create(l.Context(), req)
+			if fault.KindOf(err) != kind || (err == nil) != (kind == fault.Unknown) {
+				t.Fatalf("error %v, want %v", err, kind)
+			}
+			if err == nil {
+				l.start("web", "")
+				l.wait("web", "")
+				if out := l.stdio.of("web/").text(); !strings.Contains(out, "system") {
+					t.Errorf("it runs as %q", out)
+				}
+				l.delete("web", "")
+			}
+			l.must(l.kill("pod", ""))
+			l.wait("pod", "")
+			l.delete("pod", "")
+			l.nothingLeft()
+		})
+	}
+}

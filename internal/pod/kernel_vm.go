@@ -50,6 +50,10 @@ func (k *vmKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *con
 	if err != nil {
 		return nil, err
 	}
+	if req.Plan.Container.HostProcess != nil && !vm.HostProcess() {
+		return nil, &fault.Error{Kind: fault.FailedPrecondition, Op: s.what, Subject: req.ID,
+			Detail: "the guest of the utility VM does not run HostProcess containers", Hint: "use a utility VM of Windows Server 2025, or a pod in process isolation"}
+	}
 	c.in = vm
 	if err := k.connect(s, c, vm, net); err != nil {
 		return nil, err

@@ -46,6 +46,16 @@ var tales = []tale{
 		}
 		return req
 	}},
+	{"hostprocess, standalone", []string{"web"}, func(l *vmLab, id string) CreateTask {
+		req := l.onHost(id, isolation.RoleStandalone)
+		hostProcess("Administrators")(&req)
+		return req
+	}},
+	{"hostprocess, pod", []string{"web", "pod"}, func(l *vmLab, id string) CreateTask {
+		req := l.onHost(id, roleOf(id))
+		hostProcess(systemUser)(&req)
+		return req
+	}},
 }
 
 func roleOf(id string) isolation.Role {

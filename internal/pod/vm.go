@@ -62,6 +62,9 @@ type VM interface {
 	SetMemory(ctx context.Context, megabytes uint64) error
 	SetProcessorLimits(ctx context.Context, limits schema.ProcessorLimits) error
 
+	// HostProcess says whether the guest runs HostProcess containers.
+	HostProcess() bool
+
 	// SetCPUGroup moves the VM to another CPU group of the host.
 	SetCPUGroup(ctx context.Context, id string) error
 

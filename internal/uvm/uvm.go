@@ -309,6 +309,12 @@ func (u *UVM) SetMemory(ctx context.Context, megabytes uint64) error {
 	return u.modify(ctx, &schema.ModificationRequest{RequestType: schema.RequestUpdate, ResourcePath: schema.PathVMMemory, Settings: megabytes})
 }
 
+// HostProcess says whether the guest runs HostProcess containers: it says so
+// itself when it connects.
+func (u *UVM) HostProcess() bool {
+	return u.guest.Capabilities().GuestDefinedCapabilities.HostProcessContainerSupported
+}
+
 // SetProcessorLimits changes the VM's processor limits.
 func (u *UVM) SetProcessorLimits(ctx context.Context, limits schema.ProcessorLimits) error {
 	return u.modify(ctx, &schema.ModificationRequest{RequestType: schema.RequestUpdate, ResourcePath: schema.PathVMProcessorLimits, Settings: limits})

@@ -203,6 +203,10 @@ func decode[T any](body []byte) (*T, error) {
 	return req, nil
 }
 
+// buildHostProcess is the first build whose guests run HostProcess containers:
+// Windows Server 2025, as runhcs's change that brought them says (hcsshim#2531).
+const buildHostProcess = 26100
+
 func (a *Agent) negotiate(body []byte) (any, error) {
 	req, err := decode[gcs.NegotiateRequest](body)
 	if err != nil {
@@ -220,7 +224,7 @@ func (a *Agent) negotiate(body []byte) (any, error) {
 		RuntimeOsType:                  "Windows",
 		GuestDefinedCapabilities: gcs.GuestCapabilities{
 			NamespaceAddRequestSupported: true, SignalProcessSupported: true, DumpStacksSupported: true,
-			LogForwardingSupported: true,
+			LogForwardingSupported: true, HostProcessContainerSupported: a.cfg.Build >= buildHostProcess,
 		},
 	}}, nil
 }

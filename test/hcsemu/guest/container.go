@@ -50,6 +50,9 @@ func (a *Agent) create(body []byte) (any, error) {
 	if doc.Container == nil || doc.Container.Storage == nil {
 		return nil, fmt.Errorf("%w: the document has no Container.Storage", hcsemu.EInvalidArg)
 	}
+	if doc.Container.IsolationType != "" && a.cfg.Build < buildHostProcess {
+		return nil, fmt.Errorf("%w: a guest of build %d has no containers of type %s", hcsemu.ENotSupported, a.cfg.Build, doc.Container.IsolationType)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.containers[req.ContainerID] != nil {
