@@ -62,14 +62,14 @@ func TestGuestWaits(t *testing.T) {
 // means must not depend on where it stands.
 func TestReadPhases(t *testing.T) {
 	const log = `level=INFO msg="serving" took=5ms
-level=INFO msg="utility VM booted" namespace=default vm=c1@vm create=11.2ms start=1.5s connect=80µs
+level=INFO msg=phases namespace=default id=c1 create=11.2ms start=1.5s connect=80µs
 `
 	got, err := readPhases(log)
 	want := []phase{{"create", 11200 * time.Microsecond}, {"start", 1500 * time.Millisecond}, {"connect", 80 * time.Microsecond}}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(phase{})); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	for name, log := range map[string]string{"no such line": `msg="serving" took=5ms`, "no durations": `msg="utility VM booted" vm=c1@vm`} {
+	for name, log := range map[string]string{"no such line": `msg="serving" took=5ms`, "no durations": `msg=phases id=c1`} {
 		if got, err := readPhases(log); err == nil {
 			t.Errorf("%s: %v", name, got)
 		}

@@ -70,14 +70,14 @@ type phase struct {
 	took time.Duration
 }
 
-// bootedMessage is what isol logs when a VM is up, with a duration per phase.
-const bootedMessage = `msg="utility VM booted"`
+// phasesMessage is what isol logs when a task has started, with a duration per phase.
+const phasesMessage = "msg=phases "
 
-// readPhases reads the durations in the line of a log about a VM's boot, in
+// readPhases reads the durations in the line of a log about a task's start, in
 // their order.
 func readPhases(log string) ([]phase, error) {
 	for line := range strings.Lines(log) {
-		if !strings.Contains(line, bootedMessage) {
+		if !strings.Contains(line, phasesMessage) {
 			continue
 		}
 		var phases []phase
@@ -95,7 +95,7 @@ func readPhases(log string) ([]phase, error) {
 		}
 		return phases, nil
 	}
-	return nil, errors.New("isol's log has no line with " + bootedMessage)
+	return nil, errors.New("isol's log has no line with " + phasesMessage)
 }
 
 // phaseFigures are the figures of the phases that were seen.
