@@ -217,6 +217,30 @@ func TestQueriesInVM(t *testing.T) {
 	l.nothingLeft()
 }
 
+// A boot that fails says what failed: an operator who is told to look for another
+// image while the compute service is down looks for long.
+func TestBootFaultsInVM(t *testing.T) {
+	for _, tc := range []struct {
+		name, function, code string
+		want                 fault.Kind
+		image                bool // the error is about the image
+	}{
+		{"service down", "HcsCreateComputeSystem", "0x80370114", fault.Unavailable, false},
+		{"start fails", "HcsStartComputeSystem", "0x80370106", fault.Internal, false},
+		{"image of another Windows", "HcsCreateComputeSystem", "0x80370101", fault.FailedPrecondition, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l := newVMLab(t)
+			l.must(l.emu.AddFaults(hcsemu.Fault{Function: tc.function, Action: hcsemu.ActionFail, Code: tc.code}))
+			err := l.pod.Create(l.Context(), l.isolated("pod", isolation.RoleSandbox, ""))
+			if !fault.Is(err, tc.want) || strings.Contains(fmt.Sprint(err), "does not fit") != tc.image {
+				t.Errorf("%v, want %v, about the image: %v", err, tc.want, tc.image)
+			}
+			l.nothingLeft()
+		})
+	}
+}
+
 // CRI counts the processes of each sandbox for its statistics: one that is a VM
 // has none of its own and must not fail the statistics of the node.
 func TestPidsOfVMSandbox(t *testing.T) {
