@@ -28,13 +28,17 @@ func (p *Pod) Create(ctx context.Context, req CreateTask) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	t := newTask(&p.cfg, p.log, &req)
+	defer close(t.settled)
+	t.init.stop = stop
 	if err := p.admit(t); err != nil {
 		return err
 	}
 	if err := t.create(ctx, k, &req); err != nil {
 		t.init.must(evCreateFailed)
-		p.forget(t)
+		p.abandon(t)
 		close(t.init.done)
 		return err
 	}
@@ -58,7 +62,7 @@ func (p *Pod) sandboxEnded() bool {
 
 func newTask(cfg *Config, log *slog.Logger, req *CreateTask) *task {
 	t := &task{id: req.ID, bundle: req.Bundle, plan: req.Plan, cfg: cfg, log: log.With("id", req.ID),
-		created: time.Now(), execs: map[string]*process{}}
+		created: time.Now(), execs: map[string]*process{}, settled: make(chan struct{})}
 	t.phases.Log = t.log
 	t.init = newProcess(t, "", req.Process, req.Stdio)
 	return t

@@ -3,11 +3,14 @@ package pod
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/isolation"
+	"github.com/isolrun/isol/internal/journal"
 )
 
 // Delete removes a stopped, or never started, task or exec. Errors: NotFound,
@@ -104,6 +107,11 @@ func (p *Pod) Close(ctx context.Context) error {
 		}
 		workloads = append(workloads, t)
 	}
+	p.mu.Lock()
+	for _, t := range p.abandoned {
+		workloads = append(workloads, t)
+	}
+	p.mu.Unlock()
 	errs = append(errs, endAll(ctx, workloads))
 	if sandbox != nil {
 		errs = append(errs, sandbox.end(ctx))
@@ -123,8 +131,19 @@ func endAll(ctx context.Context, tasks []*task) error {
 	return errors.Join(errs...)
 }
 
-// end kills the task, whatever its state, and waits for its teardown.
+// end kills the task, whatever its state, and waits for its teardown. A create
+// that is at work is broken off: a client that has given it up asks for the end
+// and will not ask again.
 func (t *task) end(ctx context.Context) error {
+	t.init.breakOff(stateCreating, errPodEnds)
+	select {
+	case <-t.settled:
+	case <-ctx.Done():
+		return fault.Wrap(context.Cause(ctx), "end task", t.id)
+	}
+	if t.init.current() == stateDeleted {
+		return t.finish(ctx)
+	}
 	if err := t.init.signal(ctx, signal{number: SignalKill}); err != nil && !fault.Is(err, fault.NotFound) {
 		t.log.Warn("kill at the end", "error", err)
 	}
@@ -137,4 +156,29 @@ func (t *task) end(ctx context.Context) error {
 		return fault.New(fault.Internal, "task %s left %v: the journal in %s keeps it", t.id, left, t.bundle)
 	}
 	return fault.Wrap(t.journal.Close(), "end task", t.id)
+}
+
+// finish releases what a create that failed could not, and tries again for as
+// long as ending a system may take: a system that HCS was still making when the create gave up holds its
+// layers until it is there and has been ended. The delete action is not enough
+// for it: after a create that its client gave up, containerd runs it while it
+// removes the bundle, and the journal with it.
+func (t *task) finish(ctx context.Context) error {
+	const pause = 100 * time.Millisecond
+	if t.journal == nil {
+		return nil // it never came so far
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.cfg.Deadlines.Terminate)
+	defer cancel()
+	for {
+		_, err := journal.Replay(ctx, filepath.Join(t.bundle, journal.FileName), t.id, t.cfg.Undo)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return fault.Wrap(err, "end task", t.id)
+		}
+	}
 }

@@ -239,6 +239,42 @@ func TestDeleteOfWhatCannotBeReleased(t *testing.T) {
 	})
 }
 
+// A client that gives up a create asks the shim to end and does not ask again:
+// what the create makes must go all the same. (The kubelet gives up on a sandbox
+// after a few minutes; containerd then sends Delete, which is refused, and
+// Shutdown.)
+func TestEndWhileCreating(t *testing.T) {
+	for name, f := range map[string]hcsemu.Fault{
+		"slow":     {Function: "HcsCreateComputeSystem", Action: hcsemu.ActionDelay, DelayMS: 500},
+		"released": {Name: "held", Function: "ActivateLayer", Action: hcsemu.ActionHang},
+		"late":     {Name: "held", Function: "HcsCreateComputeSystem", When: "after", Action: hcsemu.ActionHang},
+		"later":    {Function: "HcsCreateComputeSystem", When: "after", Action: hcsemu.ActionDelay, DelayMS: 1000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(l *lab) {
+				l.fault(f)
+				created := make(chan error, 1)
+				go func() { created <- l.pod.Create(context.Background(), l.request("c1", "ping -t localhost")) }()
+				synctest.Wait()
+				if _, err := l.pod.Delete(l.Context(), "c1", ""); !fault.Is(err, fault.FailedPrecondition) {
+					t.Errorf("delete while creating: %v", err)
+				}
+				closed := make(chan error, 1)
+				go func() { closed <- l.pod.Close(l.Context()) }()
+				synctest.Wait()
+				l.emu.Release("held")
+				if err := <-closed; err != nil {
+					t.Errorf("close: %v", err)
+				}
+				if err := <-created; !fault.Is(err, fault.Canceled) {
+					t.Errorf("create: %v", err)
+				}
+				l.nothingLeft() // without the delete action: the bundle may be gone by then
+			})
+		})
+	}
+}
+
 // A teardown that takes its time does not block Delete for ever.
 func TestDeleteDeadline(t *testing.T) {
 	in(t, func(l *lab) {

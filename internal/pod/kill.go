@@ -15,6 +15,7 @@ import (
 // What breaks off a start.
 var (
 	errKilled         = fault.New(fault.Canceled, "it was killed while it was being started")
+	errPodEnds        = fault.New(fault.Canceled, "its pod ended while it was being created")
 	errContainerEnded = fault.New(fault.FailedPrecondition, "its container ended while it was being started")
 )
 

@@ -18,9 +18,10 @@ type Pod struct {
 	cfg Config
 	log *slog.Logger
 
-	mu    sync.Mutex
-	id    string           // of the pod: the shim's, or the first task's. Guarded by mu.
-	tasks map[string]*task // Guarded by mu.
+	mu        sync.Mutex
+	id        string           // of the pod: the shim's, or the first task's. Guarded by mu.
+	tasks     map[string]*task // Guarded by mu.
+	abandoned map[string]*task // whose create has failed and left something. Guarded by mu.
 }
 
 // New returns a pod without tasks. It fails, InvalidArgument, if a required
@@ -45,7 +46,7 @@ func New(c Config) (*Pod, error) {
 		c.Journal = journal.Create
 	}
 	c.Deadlines = c.Deadlines.withDefaults()
-	return &Pod{cfg: c, log: c.Log, id: c.ID, tasks: map[string]*task{}}, nil
+	return &Pod{cfg: c, log: c.Log, id: c.ID, tasks: map[string]*task{}, abandoned: map[string]*task{}}, nil
 }
 
 // kernelFor returns where the container of req runs.
@@ -100,6 +101,7 @@ func (p *Pod) admit(t *task) error {
 			p.id = t.id
 		}
 		p.tasks[t.id] = t
+		delete(p.abandoned, t.id) // its create finishes what the last one left
 	}
 	p.mu.Unlock()
 	if err != nil || t.plan.Role != isolation.RoleWorkload {
@@ -160,6 +162,20 @@ func (p *Pod) forget(t *task) {
 	defer p.mu.Unlock()
 	if p.tasks[t.id] == t {
 		delete(p.tasks, t.id)
+	}
+}
+
+// abandon takes a task out of the pod whose create has failed. One that could
+// not undo all of it is kept in mind: Close tries again.
+func (p *Pod) abandon(t *task) {
+	p.forget(t)
+	if t.journal == nil || len(t.journal.Outstanding()) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.tasks[t.id] == nil {
+		p.abandoned[t.id] = t
 	}
 }
 

@@ -56,12 +56,14 @@ func (p *Pod) start(ctx context.Context, id, execID string) (uint32, error) {
 }
 
 // stopStart breaks off a start that is at work.
-func (p *process) stopStart(cause error) {
+func (p *process) stopStart(cause error) { p.breakOff(stateStarting, cause) }
+
+// breakOff ends the context of what is at work on p in that state.
+func (p *process) breakOff(at state, cause error) {
 	p.task.mu.Lock()
-	stop := p.stop
-	starting := p.state == stateStarting
+	stop, now := p.stop, p.state
 	p.task.mu.Unlock()
-	if starting {
+	if now == at && stop != nil {
 		stop(cause)
 	}
 }

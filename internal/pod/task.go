@@ -26,7 +26,8 @@ type task struct {
 	created time.Time
 	phases  hcs.PhaseRecord // of bringing the container up
 
-	container *container // set before the init is created, not changed after
+	container *container    // set before the init is created, not changed after
+	settled   chan struct{} // closed when Create has returned
 
 	mu    sync.Mutex
 	execs map[string]*process // Guarded by mu.
