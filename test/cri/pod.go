@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -78,9 +79,17 @@ func (p *Pod) Run(ctx context.Context, name string, args ...string) (string, err
 	return id, nil
 }
 
-// End stops a container, for which it gets a second, and removes it.
+// End stops a container, for which it gets ten seconds, waits until containerd
+// has seen its end, as the kubelet does, and removes it.
 func (p *Pod) End(ctx context.Context, container string) error {
-	_, err := p.client.StopContainer(ctx, &runtime.StopContainerRequest{ContainerId: container, Timeout: 1})
+	_, err := p.client.StopContainer(ctx, &runtime.StopContainerRequest{ContainerId: container, Timeout: 10})
+	for err == nil {
+		var s *runtime.ContainerStatus
+		if s, err = p.State(ctx, container); err == nil && s.GetState() != runtime.ContainerState_CONTAINER_RUNNING {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 	if err == nil {
 		_, err = p.client.RemoveContainer(ctx, &runtime.RemoveContainerRequest{ContainerId: container})
 	}

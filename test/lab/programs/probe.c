@@ -5,6 +5,7 @@
  *   probe args ARG...    each argument on a line of its own, in brackets
  *   probe cat            input to output until the input ends
  *   probe console        "console COLUMNSxROWS" or "no console"
+ *   probe count MILLIS   the next number, a line each so many milliseconds: a line lost or said twice shows
  *   probe cwd            the current folder
  *   probe env [NAME]     the whole environment, or one variable
  *   probe exit CODE      end with that code
@@ -172,6 +173,15 @@ static int spew(int argc, char **argv)
 	return 0;
 }
 
+static int count(int argc, char **argv)
+{
+	DWORD pause = argc > 0 ? (DWORD)atol(argv[0]) : 1000;
+
+	for (unsigned long n = 1;; n++, Sleep(pause))
+		if (SAY("%lu\r\n", n))
+			return 1;
+}
+
 static int complain(int argc, char **argv)
 {
 	return put(STD_ERROR_HANDLE, "%s\r\n", argc > 0 ? argv[0] : "");
@@ -192,7 +202,7 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } verbs[] = {
-	{ "args", args }, { "cat", cat }, { "console", console }, { "cwd", cwd }, { "env", env },
+	{ "args", args }, { "cat", cat }, { "console", console }, { "count", count }, { "cwd", cwd }, { "env", env },
 	{ "exit", quit }, { "pid", pid }, { "signal", wait_signal }, { "sleep", nap }, { "spawn", spawn },
 	{ "spew", spew }, { "stderr", complain }, { "user", user },
 };

@@ -37,6 +37,7 @@ func run(ctx context.Context, args []string) (code int, err error) {
 	flags := flag.NewFlagSet("lab", flag.ExitOnError)
 	version := flags.String("windows", "server2022", "the Windows version to show")
 	noShim := flags.Bool("no-shim", false, "do not build isol's shim")
+	cri := flags.Bool("cri", false, "a node for pods: handlers, a CNI network, a pause image, caller")
 	guests := flags.Int("guests", 0, "with a hypervisor, and so many guests waiting for utility VMs")
 	logs := flags.Bool("logs", false, "print the logs of emulator and containerd at the end")
 	flags.Usage = func() {
@@ -50,7 +51,7 @@ func run(ctx context.Context, args []string) (code int, err error) {
 		flags.Usage()
 		return 2, nil
 	}
-	l, err := start(ctx, *version, *noShim, *guests)
+	l, err := start(ctx, *version, *noShim, *cri, *guests)
 	if err != nil {
 		return 1, err
 	}
@@ -76,12 +77,12 @@ func run(ctx context.Context, args []string) (code int, err error) {
 }
 
 // start boots a lab with the shims that there are.
-func start(ctx context.Context, version string, noShim bool, guests int) (*lab.Lab, error) {
+func start(ctx context.Context, version string, noShim, cri bool, guests int) (*lab.Lab, error) {
 	w, err := lab.Preset(version)
 	if err != nil {
 		return nil, err
 	}
-	cfg := lab.Config{Windows: w, Guests: guests, Out: os.Stderr}
+	cfg := lab.Config{Windows: w, CRI: cri, Guests: guests, Out: os.Stderr}
 	if cfg.Cache, err = lab.CacheDir(); err != nil {
 		return nil, err
 	}
@@ -103,6 +104,8 @@ func windowsPath(name string) string {
 		return lab.ProgramFolder + `\` + name + ".exe"
 	case "hcsemu":
 		return lab.EmulatorExe
+	case "caller":
+		return lab.CallerExe
 	}
 	return name
 }
@@ -114,7 +117,7 @@ func shell(ctx context.Context, l *lab.Lab) error {
 		return err
 	}
 	defer os.RemoveAll(bin)
-	for _, name := range []string{"ctr", "hcsemu", "wine"} {
+	for _, name := range []string{"ctr", "hcsemu", "caller", "wine"} {
 		if err := os.WriteFile(filepath.Join(bin, name), []byte(l.Script(windowsPath(name))), 0o755); err != nil {
 			return err
 		}
@@ -123,7 +126,7 @@ func shell(ctx context.Context, l *lab.Lab) error {
 	if path == "" {
 		path = "/bin/sh"
 	}
-	fmt.Fprintf(os.Stderr, "%s is up, image %s; ctr, hcsemu and wine are on the PATH; exit ends it\n", l.Windows.ProductName, l.Image())
+	fmt.Fprintf(os.Stderr, "%s is up, image %s; ctr, hcsemu, caller and wine are on the PATH; exit ends it\n", l.Windows.ProductName, l.Image())
 	cmd := exec.CommandContext(ctx, path)
 	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
