@@ -53,7 +53,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	began := time.Now()
-	if d.lab, err = lab.Start(ctx, lab.Config{Shims: map[string]string{lab.IsolShim: shim}, Guests: 2, Out: out}); err != nil {
+	if d.lab, err = lab.Start(ctx, lab.Config{Shims: map[string]string{lab.IsolShim: shim}, CRI: true, Guests: 2, Out: out}); err != nil {
 		return err
 	}
 	defer func() {
@@ -63,7 +63,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		err = errors.Join(err, d.lab.Close())
 	}()
 	fmt.Fprintf(out, "    up after %s\n", time.Since(began).Round(time.Millisecond))
-	for _, step := range []func() error{d.boot, d.process, d.exec, d.metrics, d.kill, d.exitCode, d.virtualMachine, d.refusal} {
+	for _, step := range []func() error{d.boot, d.process, d.exec, d.metrics, d.kill, d.exitCode, d.virtualMachine, d.pods, d.refusal} {
 		if err := step(); err != nil {
 			return err
 		}
