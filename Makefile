@@ -44,7 +44,7 @@ unit: ## Unit tests on Linux with the race detector, and the coverage floor
 
 .PHONY: e2e
 e2e: ## The real containerd.exe, Microsoft's shim and ours in the lab
-	ISOL_LAB=required $(GO) test -count=1 -p 1 -timeout 20m ./test/e2e/... ./test/lab/... ./test/hcsemu/... ./test/bench/... ./test/leaks/... ./test/parity
+	ISOL_LAB=required $(GO) test -count=1 -p 1 -timeout 20m ./test/e2e/... ./test/lab/... ./test/hcsemu/... ./test/bench/... ./test/leaks/... ./test/parity ./test/soak/...
 
 .PHONY: bench
 bench: setup ## Measure the shim in the lab: size, memory, latencies, throughput
@@ -62,6 +62,10 @@ parity-doc: setup ## The same, and write docs/parity.md
 leaks: setup ## Every disaster at every call, in process; then kill the shim at each call and message in the lab and count what is left
 	$(GO) test -count=1 -timeout 30m -run 'Anywhere|TestJournalNames' ./internal/pod
 	$(GO) run ./test/leaks
+
+.PHONY: soak
+soak: setup ## Probe and crowd pods for long in the lab and show that the shims do not grow
+	$(GO) run ./test/soak
 
 .PHONY: lint
 lint: ## gofmt, go vet for linux and windows (amd64, arm64), staticcheck

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	criapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/isolrun/isol/test/cri"
+)
+
+// What a shim may have grown by between the first tenth of the probes and the
+// last one. Go's heap breathes by about a megabyte between collections.
+const (
+	maxMemoryGrowth = 2 << 20
+	maxThreadGrowth = 4
+	maxFileGrowth   = 8
+)
+
+// execs probes a container and holds the shim at the end against what it was
+// after the first tenth, when its pools are warm.
+func (s *soak) execs(ctx context.Context, handler string, n int) (err error) {
+	p, err := s.client.RunPod(ctx, handler, cri.PodConfig("probed"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Remove(context.WithoutCancel(ctx))) }()
+	id, err := p.Run(ctx, "app", "ping", "-t", "localhost")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "\n%s: %d execs in one container\n", handler, n)
+	var warm, last sample
+	began := time.Now()
+	for i := range n {
+		r, err := s.client.ExecSync(ctx, &criapi.ExecSyncRequest{ContainerId: id, Cmd: []string{"probe", "exit", "0"}, Timeout: 60})
+		if err != nil || r.GetExitCode() != 0 {
+			return fmt.Errorf("exec %d: exit code %d, %w", i+1, r.GetExitCode(), err)
+		}
+		if (i+1)%max(1, n/10) != 0 {
+			continue
+		}
+		if last, err = s.measure(p.ID); err != nil {
+			return err
+		}
+		if warm == (sample{}) {
+			warm = last
+		}
+		fmt.Fprintf(s.out, "  %6d execs  %s  %.1f execs/s\n", i+1, last, float64(i+1)/time.Since(began).Seconds())
+	}
+	if last.memory > warm.memory+maxMemoryGrowth || last.threads > warm.threads+maxThreadGrowth ||
+		last.files > warm.files+maxFileGrowth || last.handles > warm.handles {
+		err = fmt.Errorf("the shim has grown from\n  %s to\n  %s", warm, last)
+	}
+	return err
+}
