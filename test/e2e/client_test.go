@@ -31,6 +31,7 @@ const (
 type client struct {
 	t          *testing.T
 	l          *lab.Lab
+	namespace  string // containerd's
 	containers containersapi.ContainersClient
 	tasks      tasksapi.TasksClient
 	snapshots  snapshotsapi.SnapshotsClient
@@ -40,13 +41,19 @@ type client struct {
 // connect returns a client that lives as long as the test.
 func connect(t *testing.T, l *lab.Lab) *client {
 	t.Helper()
+	return connectTo(t, l, "default")
+}
+
+// connectTo returns a client of a namespace of containerd's.
+func connectTo(t *testing.T, l *lab.Lab, namespace string) *client {
+	t.Helper()
 	conn, err := l.Client(context.Background()) // Cleanup needs it after the test's context has ended
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
 	c := &client{
-		t: t, l: l,
+		t: t, l: l, namespace: namespace,
 		containers: containersapi.NewContainersClient(conn),
 		tasks:      tasksapi.NewTasksClient(conn),
 		snapshots:  snapshotsapi.NewSnapshotsClient(conn),
@@ -76,7 +83,7 @@ func connect(t *testing.T, l *lab.Lab) *client {
 
 // within is a context with containerd's namespace that outlives the test.
 func (c *client) within(d time.Duration) (context.Context, context.CancelFunc) {
-	ctx := metadata.AppendToOutgoingContext(context.Background(), "containerd-namespace", "default")
+	ctx := metadata.AppendToOutgoingContext(context.Background(), "containerd-namespace", c.namespace)
 	return context.WithTimeout(ctx, d)
 }
 

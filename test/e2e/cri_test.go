@@ -55,9 +55,11 @@ func podLab(t *testing.T) (*lab.Lab, *cri.Client) {
 	return pods.lab, c
 }
 
+const soonLimit = time.Minute
+
 // soon is a context for what must not take longer than a minute.
 func soon(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), soonLimit)
 	t.Cleanup(cancel)
 	return ctx
 }

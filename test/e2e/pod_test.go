@@ -234,3 +234,25 @@ func stops(t *testing.T, c *cri.Client, p *cri.Pod, id string) {
 		t.Error("a container that was removed is there")
 	}
 }
+
+// A node whose handlers keep Microsoft's names and options, and point at isol,
+// runs its pods as before.
+func TestDropInHandlers(t *testing.T) {
+	for _, h := range []struct {
+		name   string
+		hyperv bool
+	}{{lab.HandlerDropInProcess, false}, {lab.HandlerDropInHyperV, true}} {
+		t.Run(h.name, func(t *testing.T) {
+			l, c := podLab(t)
+			p := runPod(t, c, h.name, cri.PodConfig(h.name))
+			sandboxIsReady(t, l, c, p, h.hyperv)
+			app := runContainer(t, p, "app", "ping", "-t", "localhost")
+			if out := execSync(t, c, app, "cmd", "/c", "echo alive"); strings.TrimSpace(out) != "alive" {
+				t.Errorf("exec printed %q", out)
+			}
+			if n := len(processesOf(t, l, runhcsShim)); n != 0 {
+				t.Errorf("%d processes of Microsoft's shim", n)
+			}
+		})
+	}
+}
