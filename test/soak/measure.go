@@ -71,7 +71,7 @@ func shimOf(pod string) (int, error) {
 		if err != nil {
 			continue // it has ended
 		}
-		if bytes.Contains(line, []byte(lab.IsolShim)) && bytes.Contains(line, []byte("-id\x00"+pod+"\x00")) && bytes.HasSuffix(line, []byte("\x00serve\x00")) {
+		if bytes.Contains(line, []byte(lab.IsolShim)) && bytes.Contains(line, []byte("-id\x00"+pod+"\x00")) && bytes.Contains(line, []byte("\x00serve")) {
 			return strconv.Atoi(filepath.Base(filepath.Dir(file)))
 		}
 	}
