@@ -24,6 +24,9 @@ var podHandlers = []struct {
 	{lab.HandlerHyperVShim, true, true},
 }
 
+// podsandboxHandlers are those of them that make a sandbox container.
+var podsandboxHandlers = podHandlers[:2]
+
 // pods is the lab of the tests with CRI.
 var pods struct {
 	once sync.Once

@@ -245,7 +245,7 @@ func TestDropInHandlers(t *testing.T) {
 		t.Run(h.name, func(t *testing.T) {
 			l, c := podLab(t)
 			p := runPod(t, c, h.name, cri.PodConfig(h.name))
-			sandboxIsReady(t, l, c, p, h.hyperv)
+			sandboxIsReady(t, l, c, p, h.hyperv, !h.hyperv)
 			app := runContainer(t, p, "app", "ping", "-t", "localhost")
 			if out := execSync(t, c, app, "cmd", "/c", "echo alive"); strings.TrimSpace(out) != "alive" {
 				t.Errorf("exec printed %q", out)

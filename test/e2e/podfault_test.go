@@ -20,7 +20,7 @@ import (
 // on, and leave nothing: it tries again every few seconds, for days.
 func TestPodThatFails(t *testing.T) {
 	const plugin = "labcni.exe"
-	for _, h := range podHandlers {
+	for _, h := range podsandboxHandlers {
 		for _, tc := range []struct {
 			name, function, exe, hresult string
 			nth                          int
@@ -73,7 +73,7 @@ func nothingOfPods(t *testing.T, c *cri.Client) {
 // isol does, removes what containerd still lists of it, and tries again under the
 // same name: nothing may be left of the first.
 func TestPodThatIsGivenUp(t *testing.T) {
-	for _, h := range podHandlers {
+	for _, h := range podsandboxHandlers {
 		functions := []string{"ActivateLayer", "HcsCreateComputeSystem", "HcsCreateProcess"}
 		if h.hyperv {
 			functions = []string{"HcsStartComputeSystem", "HcsModifyComputeSystem"}
@@ -121,7 +121,7 @@ func hanging(t *testing.T, l *lab.Lab, name string) int {
 // A container that does not fit its pod is refused before anything of it is
 // made, and its pod goes on.
 func TestContainerThatDoesNotFit(t *testing.T) {
-	for _, h := range podHandlers {
+	for _, h := range podsandboxHandlers {
 		t.Run(h.name, func(t *testing.T) {
 			l, c := podLab(t)
 			tasks := connectTo(t, l, "k8s.io")
@@ -177,7 +177,7 @@ func TestContainerThatDoesNotFit(t *testing.T) {
 // A sandbox that is deleted under its containers, which CRI never does, would
 // leave them without a pod: the error must name those that live.
 func TestSandboxUnderItsContainers(t *testing.T) {
-	for _, h := range podHandlers {
+	for _, h := range podsandboxHandlers {
 		t.Run(h.name, func(t *testing.T) {
 			l, c := podLab(t)
 			tasks := connectTo(t, l, "k8s.io")

@@ -36,7 +36,7 @@ func running(t *testing.T, l *lab.Lab) []string {
 // network and siblings as they were. With the reference a kill that goes wrong
 // takes the whole pod.
 func TestContainerRestartsInPod(t *testing.T) {
-	for _, h := range podHandlers {
+	for _, h := range podsandboxHandlers {
 		t.Run(h.name, func(t *testing.T) {
 			l, c := podLab(t)
 			p := runPod(t, c, h.name, cri.PodConfig("restarts-"+h.name))

@@ -21,7 +21,7 @@ import (
 // and can be reached, its log goes on, what has ended meanwhile is known, each
 // end is told once.
 func TestContainerdRestartsUnderPods(t *testing.T) {
-	for _, h := range podHandlers {
+	for _, h := range podsandboxHandlers {
 		t.Run(h.name, func(t *testing.T) {
 			l, c := podLab(t)
 			p := runPod(t, c, h.name, cri.PodConfig("stays-"+h.name))
@@ -125,7 +125,7 @@ func taskExits(t *testing.T, l *lab.Lab) func(id string) int {
 // request was about is either there and can be worked with, or gone; and all of
 // it can be removed, to the last handle.
 func TestContainerdIsKilledInARequest(t *testing.T) {
-	for _, h := range podHandlers {
+	for _, h := range podsandboxHandlers {
 		for _, tc := range []struct {
 			name, function string
 			when           hcsemu.When
