@@ -11,9 +11,9 @@ import (
 
 // The limits: a shim that hangs shall not hang the test.
 const (
-	callLimit = 20 * time.Second // of a request to the shim
-	waitLimit = 15 * time.Second // for an event or an output
-	endLimit  = 6 * time.Second  // for the shim's end
+	callLimit = 60 * time.Second // of a request to the shim
+	waitLimit = 45 * time.Second // for an event or an output
+	endLimit  = 15 * time.Second // for the shim's end
 )
 
 const namespace = "default"

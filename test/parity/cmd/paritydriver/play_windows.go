@@ -184,7 +184,10 @@ func (p *play) connect(ctx context.Context, t driver.Task) error {
 	for i := 0; i < 3 && err != nil && strings.Contains(err.Error(), wineBusy); i++ {
 		address, err = p.start(ctx, t)
 	}
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return &outcome{"timeout", err.Error()}
+	case err != nil:
 		return &outcome{"start failed", err.Error()}
 	}
 	if p.client != nil {
