@@ -11,8 +11,8 @@ var callRules = []compare.Rule{
 		Link: "architecture.md#where-to-find-the-line-that",
 	},
 	{
-		Name: "the delete action asks for its own", Runs: "life/*", Path: "call/HcsEnumerateComputeSystems%call/HcsOpenComputeSystem",
-		What: "the delete action: isol asks for systems with this id and its own owner name, the container and the pod's VM (`<id>@vm`); runhcs opens the container by its id",
+		Name: "the delete action asks for its own", Runs: "life/*", Path: "call/HcsEnumerateComputeSystems%call/HcsOpenComputeSystem%call/NetUserDel",
+		What: "the delete action: isol asks for systems with this id and its own owner name, the container and the pod's VM (`<id>@vm`), and removes the user of a HostProcess container where its journal names one; runhcs opens the container by its id, and removes a user by the name that one would have",
 		Why:  "runhcs can take a container of another runtime with the same id for its own, and asks for the VM by a wrong id.",
 		Link: "operations.md",
 	},
