@@ -59,7 +59,9 @@ func run(ctx context.Context, n size, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	l, err := lab.Start(ctx, lab.Config{Shims: map[string]string{lab.IsolShim: shim}, CRI: true, Guests: 2, Out: out})
+	// A guest for each VM of a crowd: one boots slower than the emulator waits for it.
+	// They come up while the first pod is probed.
+	l, err := lab.Start(ctx, lab.Config{Shims: map[string]string{lab.IsolShim: shim}, CRI: true, Guests: n.Pods, Out: out})
 	if err != nil {
 		return err
 	}
