@@ -333,7 +333,7 @@ func (p *child) Close() error {
 	}
 	for _, s := range p.streams {
 		if s != nil {
-			if err := s.Close(); err != nil && !errors.Is(err, os.ErrClosed) && !errors.Is(err, winio.ErrFileClosed) {
+			if err := s.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 				errs = append(errs, err)
 			}
 		}

@@ -127,7 +127,7 @@ func (a answer) failure() error {
 // read hands out answers until the program has ended.
 func (c *lines) read(from io.Reader) {
 	in := bufio.NewReader(from)
-	err := errors.New("its output has ended")
+	var err error
 	for {
 		var line []byte
 		if line, err = in.ReadBytes('\n'); err != nil {

@@ -10,6 +10,9 @@ import (
 	"github.com/Microsoft/hcsshim/hcn"
 )
 
+// endpoint is the name of a pod's endpoint.
+func (p pod) endpoint() string { return p.id + "_" + p.adapter }
+
 // networkID is that of the lab's network: a fixed one, so that of two pods that
 // find none only one makes it.
 const networkID = "1b0ae0a5-77a4-4b5b-9a1c-1ab0cafe0001"

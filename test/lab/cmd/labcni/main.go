@@ -49,9 +49,6 @@ type portMapping struct {
 // pod is what the environment says.
 type pod struct{ id, namespace, adapter string }
 
-// endpoint is the name of a pod's endpoint.
-func (p pod) endpoint() string { return p.id + "_" + p.adapter }
-
 // result is what ADD answers.
 type result struct {
 	CNIVersion string             `json:"cniVersion"`
