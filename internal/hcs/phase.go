@@ -29,12 +29,12 @@ func Phases() []Phase {
 }
 
 // Span is how long a phase took: its own time and that in which it waited for
-// somebody else, the compute service or a guest. Whoever makes such a call says
+// somebody else: the compute service, the layer store or a guest. Whoever makes such a call says
 // so with [Waiting]; the context carries the phase.
 type Span struct {
 	Phase  Phase         `json:"phase"`
 	Took   time.Duration `json:"took"`
-	Waited time.Duration `json:"waited"` // of Took: for the compute service and the guest
+	Waited time.Duration `json:"waited"` // of Took: for the compute service, the layer store and the guest
 }
 
 // Own is isol's share.

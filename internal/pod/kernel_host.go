@@ -99,6 +99,7 @@ func (k *hostKernel) sources(req *CreateTask) ([]string, error) {
 func (k *hostKernel) mount(s *steps, req *CreateTask, c *container) (layers.Mounted, error) {
 	var m layers.Mounted
 	err := s.in(hcs.PhaseLayers, "scratch", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
+		defer hcs.Waiting(ctx)()
 		return k.cfg.Layers.EnsureScratch(ctx, req.Layers)
 	})
 	if err != nil {
@@ -113,7 +114,9 @@ func (k *hostKernel) mount(s *steps, req *CreateTask, c *container) (layers.Moun
 		c.holds = append(c.holds, hold{"layers " + req.Layers.Scratch, entry, k.cfg.Deadlines.Layers, func(ctx context.Context) error {
 			return k.cfg.Layers.Unmount(ctx, req.Layers.Scratch)
 		}})
+		answered := hcs.Waiting(ctx)
 		m, err = k.cfg.Layers.Mount(ctx, req.Layers)
+		answered()
 		if err != nil && !fault.Is(err, fault.DeadlineExceeded) && !fault.Is(err, fault.Canceled) {
 			c.forgetLast() // by contract nothing is mounted
 		}

@@ -111,6 +111,7 @@ func (k *vmKernel) boot(s *steps, req *CreateTask, c *container) (vm VM, err err
 // createIn makes the container in the VM.
 func (k *vmKernel) createIn(s *steps, req *CreateTask, c *container, vm VM, facts doc.Facts) error {
 	err := s.in(hcs.PhaseLayers, "scratch", k.cfg.Deadlines.Layers, func(ctx context.Context) error {
+		defer hcs.Waiting(ctx)()
 		return k.cfg.Layers.EnsureScratch(ctx, req.Layers)
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/gcs"
+	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/hcs/schema"
 	"github.com/isolrun/isol/internal/layers"
 )
@@ -57,6 +58,7 @@ func (u *UVM) layerID(ctx context.Context, folder string) (string, error) {
 		err error
 	}
 	answers := make(chan answer, 1)
+	defer hcs.Waiting(ctx)()
 	ended := u.cfg.Calls.Begin("NameToGuid", folder)
 	go func() {
 		defer ended()
