@@ -14,21 +14,23 @@ import (
 	"github.com/isolrun/isol/internal/network"
 	"github.com/isolrun/isol/internal/shim"
 	"github.com/isolrun/isol/internal/shim/launch"
+	"github.com/isolrun/isol/internal/silo"
 	"github.com/isolrun/isol/internal/stdio"
 	"github.com/isolrun/isol/internal/uvm"
 )
 
 func main() {
 	shim.Run(context.Background(), shim.Machine{
-		Host:    computecore.New,
-		Layers:  func() layers.Store { return layers.NewStore(layers.Windows()) },
-		Probe:   host.Probe,
-		Image:   host.ReadImage,
-		Resolve: host.ResolvePath,
-		Network: network.Windows(),
-		Jobs:    job.Native(),
-		Pipes:   stdio.Native(),
-		System:  launch.Native(),
+		Host:     computecore.New,
+		Layers:   func() layers.Store { return layers.NewStore(layers.Windows()) },
+		Probe:    host.Probe,
+		Image:    host.ReadImage,
+		Resolve:  host.ResolvePath,
+		Network:  network.Windows(),
+		Jobs:     job.Native(),
+		Pipes:    stdio.Native(),
+		System:   launch.Native(),
+		Affinity: silo.Affinity{},
 		VM: shim.VMSystem{
 			Sockets:    gcs.NewListener,
 			TimeZone:   uvm.HostTimeZone,

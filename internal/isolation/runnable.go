@@ -18,12 +18,8 @@ func Runnable(p *Plan) error {
 
 // notYet names the first part of the plan that is not built, empty for none.
 func notYet(p *Plan) string {
-	c := &p.Container
-	switch {
-	case p.Guest == GuestLinux:
+	if p.Guest == GuestLinux {
 		return "Linux containers"
-	case len(c.Affinity) > 0 && p.Mode != ModeHostProcess:
-		return "containers that are pinned to processors (windows.resources.cpu.affinity)"
 	}
 	return ""
 }

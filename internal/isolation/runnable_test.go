@@ -22,7 +22,7 @@ func TestRunnable(t *testing.T) {
 		{"hostprocess", Plan{Mode: ModeHostProcess}, ""},
 		{"hostprocess with affinity", Plan{Mode: ModeHostProcess, Container: Container{Affinity: []AffinityMask{{Mask: 1}}}}, ""},
 		{"hostprocess in a guest", Plan{Mode: ModeHostProcess, Container: Container{HostProcess: &HostProcess{InGuest: true}}}, ""},
-		{"affinity", Plan{Mode: ModeProcess, Container: Container{Affinity: []AffinityMask{{Mask: 1}}}}, "affinity"},
+		{"affinity", Plan{Mode: ModeProcess, Container: Container{Affinity: []AffinityMask{{Mask: 1}}}}, ""},
 		{"device in a VM", Plan{Mode: ModeHyperV, Container: Container{Devices: []Device{{}}}}, ""},
 		{"directory of the guest", Plan{Mode: ModeHyperV, Container: Container{Mounts: []Mount{{Source: "a", Mechanism: MechanismSandbox}}}}, ""},
 	} {

@@ -55,7 +55,7 @@ var fields = []Field{
 	{Path: "windows.resources.cpu.count", Doc: "processors, at most those of host or utility VM; excludes shares and maximum", Modes: ModeWindows, Feeds: "Container.Processor.Count"},
 	{Path: "windows.resources.cpu.shares", Doc: "relative weight; excludes count and maximum", Modes: ModeWindows, Feeds: "Container.Processor.Weight"},
 	{Path: "windows.resources.cpu.maximum", Doc: "of 10000 of all processors; excludes count and shares", Modes: ModeWindows, Feeds: "Container.Processor.Maximum"},
-	{Path: "windows.resources.cpu.affinity", Doc: "pins to processors; groups beyond the first from build 20348 on", Modes: ModeProcess | ModeHostProcess, Feeds: "refusal", Status: StatusRefused, Why: "not built"},
+	{Path: "windows.resources.cpu.affinity", Doc: "pins to processors; groups beyond the first from build 20348 on", Modes: ModeProcess | ModeHostProcess, Feeds: "JobObjectGroupInformationEx of the container's job"},
 	{Path: "windows.resources.memory.limit", Doc: "bytes, at least 1 MiB", Modes: ModeWindows, Feeds: "Container.Memory.SizeInMB"},
 	{Path: "windows.resources.storage.iops", Doc: "operations a second on the system drive", Modes: ModeWindows, Feeds: "Container.Storage.QoS.IopsMaximum"},
 	{Path: "windows.resources.storage.bps", Doc: "bytes a second on the system drive", Modes: ModeWindows, Feeds: "Container.Storage.QoS.BandwidthMaximum"},

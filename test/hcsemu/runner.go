@@ -14,6 +14,14 @@ type Runner interface {
 	NewSilo(ctx context.Context, spec SiloSpec) (Silo, error)
 }
 
+// Reserver is a [Runner] whose containers are there by name from their creation
+// on: their job objects, which callers open between create and start.
+type Reserver interface {
+	// Reserve makes what is there of a created container. The emulator calls
+	// release at the container's end.
+	Reserve(id string) (release func(), err error)
+}
+
 // SiloSpec says what a container's processes see.
 type SiloSpec struct {
 	ID          string            // the system's id; its job object is \Container_<id>

@@ -50,6 +50,7 @@ type system struct {
 	resources map[string]*resource // what the document and modifications added, by path
 	silo      Silo
 	machine   Machine
+	release   func() // of what a Reserver has made; nil for none
 }
 
 // exitStatus is how a system ended.
@@ -192,6 +193,13 @@ func (e *Emulator) admitLocked(sys *system) error {
 	}
 	if err := e.addDocumentResourcesLocked(sys); err != nil {
 		return err
+	}
+	if r, ok := e.config.Runner.(Reserver); ok && sys.kind == schema.SystemContainer {
+		release, err := r.Reserve(sys.id)
+		if err != nil {
+			return err
+		}
+		sys.release = release
 	}
 	e.systems[sys.id] = sys
 	e.joinNamespaceLocked(sys)
@@ -467,8 +475,11 @@ func (e *Emulator) finishIfOverLocked(sys *system) func() {
 	clear(sys.resources)
 	e.leaveNamespacesLocked(sys.id)
 	e.publishLocked(sys, nil, sys.exit.event(e.config.Build))
-	silo, machine := sys.silo, sys.machine
+	silo, machine, release := sys.silo, sys.machine, sys.release
 	return func() {
+		if release != nil {
+			defer release()
+		}
 		if silo != nil {
 			silo.Terminate()
 			silo.Close()

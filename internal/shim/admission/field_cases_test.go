@@ -108,7 +108,7 @@ var fieldCases = map[string]fieldCase{
 	"windows.resources.cpu.count":    cpu(specs.WindowsCPUResources{Count: set[uint64](1)}),
 	"windows.resources.cpu.shares":   cpu(specs.WindowsCPUResources{Shares: set[uint16](100)}),
 	"windows.resources.cpu.maximum":  cpu(specs.WindowsCPUResources{Maximum: set[uint16](100)}),
-	"windows.resources.cpu.affinity": cpu(specs.WindowsCPUResources{Affinity: []specs.WindowsCPUGroupAffinity{{Mask: 3}}}).elsewhereSays("use process isolation").refusedWith("affinity"),
+	"windows.resources.cpu.affinity": cpu(specs.WindowsCPUResources{Affinity: []specs.WindowsCPUGroupAffinity{{Mask: 3}}}).elsewhereSays("use process isolation"),
 	"windows.resources.memory.limit": windows(func(w *specs.Windows) {
 		w.Resources = &specs.WindowsResources{Memory: &specs.WindowsMemoryResources{Limit: set[uint64](512 << 20)}}
 	}),

@@ -125,6 +125,9 @@ func (p *process) create(job windows.Handle, launch Launch, child [3]windows.Han
 	}
 	defer windows.CloseHandle(info.Thread)
 	err = windows.AssignProcessToJobObject(job, info.Process)
+	if mask := p.silo.pinned(); err == nil && mask != 0 {
+		err = setProcessAffinityMask(info.Process, mask)
+	}
 	if err == nil {
 		_, err = windows.ResumeThread(info.Thread)
 	}

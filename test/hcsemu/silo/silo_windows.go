@@ -12,6 +12,7 @@ import (
 
 	"github.com/isolrun/isol/test/hcsemu"
 	"golang.org/x/sys/windows"
+	"golang.org/x/sys/windows/registry"
 )
 
 // Runner is the emulator's runner of real processes.
@@ -19,7 +20,19 @@ type Runner struct {
 	Pipes *Pipes
 }
 
-var _ hcsemu.Runner = (*Runner)(nil)
+var (
+	_ hcsemu.Runner   = (*Runner)(nil)
+	_ hcsemu.Reserver = (*Runner)(nil)
+)
+
+// Reserve implements [hcsemu.Reserver]: the container's job object.
+func (*Runner) Reserve(id string) (func(), error) {
+	job, err := newJob(id)
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = windows.CloseHandle(job) }, nil
+}
 
 // NewSilo implements [hcsemu.Runner].
 func (r *Runner) NewSilo(_ context.Context, spec hcsemu.SiloSpec) (hcsemu.Silo, error) {
@@ -28,7 +41,7 @@ func (r *Runner) NewSilo(_ context.Context, spec hcsemu.SiloSpec) (hcsemu.Silo, 
 		return nil, err
 	}
 	return &silo{
-		pipes: r.Pipes, job: job, hostname: spec.Hostname,
+		pipes: r.Pipes, job: job, name: jobName(spec.ID), hostname: spec.Hostname,
 		view: View{
 			Roots: spec.RootDirs, Directories: spec.Directories, Host: hostEnvironment(),
 			Exists: exists, IsDir: isDir,
@@ -60,6 +73,7 @@ func isDir(path string) bool {
 type silo struct {
 	pipes    *Pipes
 	view     View
+	name     string // of the job
 	hostname string
 
 	mu   sync.Mutex
@@ -68,15 +82,33 @@ type silo struct {
 	own  []*process     // started here and not seen to end; guarded by mu
 }
 
+func jobName(id string) string { return `\Container_` + id }
+
+// pinned returns the processors that the job was pinned to, 0 for all. Wine has
+// no such limit of jobs: the lab's SetInformationJobObject (dll/src/jobs.c) pins
+// what runs and leaves the mask in the registry for what is started later.
+func (s *silo) pinned() uintptr {
+	key, err := registry.OpenKey(registry.LOCAL_MACHINE, `Software\hcsemu\affinity`, registry.QUERY_VALUE)
+	if err != nil {
+		return 0 // nothing was ever pinned
+	}
+	defer key.Close()
+	mask, _, err := key.GetIntegerValue(s.name)
+	if err != nil {
+		return 0
+	}
+	return uintptr(mask)
+}
+
 // newJob makes the container's job object, under the name by which runhcs
 // opens it for statistics and affinity (NtOpenJobObject \Container_<id>). Its
 // processes end with it.
 func newJob(id string) (windows.Handle, error) {
-	name, err := windows.NewNTUnicodeString(`\Container_` + id)
+	name, err := windows.NewNTUnicodeString(jobName(id))
 	if err != nil {
 		return 0, err
 	}
-	attributes := windows.OBJECT_ATTRIBUTES{ObjectName: name}
+	attributes := windows.OBJECT_ATTRIBUTES{ObjectName: name, Attributes: windows.OBJ_OPENIF}
 	attributes.Length = uint32(unsafe.Sizeof(attributes))
 	var job windows.Handle
 	if err := ntCreateJobObject(&job, 0x1F001F /* JOB_OBJECT_ALL_ACCESS */, &attributes); err != nil {

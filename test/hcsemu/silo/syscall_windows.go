@@ -16,3 +16,5 @@ package silo
 
 // https://learn.microsoft.com/windows/win32/api/processthreadsapi/nf-processthreadsapi-createremotethread
 //sys	createRemoteThread(process windows.Handle, attributes *windows.SecurityAttributes, stack uintptr, start uintptr, parameter uintptr, flags uint32, id *uint32) (thread windows.Handle, err error) = kernel32.CreateRemoteThread
+// https://learn.microsoft.com/windows/win32/api/winbase/nf-winbase-setprocessaffinitymask
+//sys	setProcessAffinityMask(process windows.Handle, mask uintptr) (err error) = kernel32.SetProcessAffinityMask

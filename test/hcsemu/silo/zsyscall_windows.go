@@ -45,6 +45,7 @@ var (
 	procGetProcessIoCounters    = modkernel32.NewProc("GetProcessIoCounters")
 	procK32GetProcessMemoryInfo = modkernel32.NewProc("K32GetProcessMemoryInfo")
 	procPeekNamedPipe           = modkernel32.NewProc("PeekNamedPipe")
+	procSetProcessAffinityMask  = modkernel32.NewProc("SetProcessAffinityMask")
 	procNtCreateJobObject       = modntdll.NewProc("NtCreateJobObject")
 )
 
@@ -75,6 +76,14 @@ func getProcessMemoryInfo(process windows.Handle, counters *memoryCounters, size
 
 func peekNamedPipe(pipe windows.Handle, buffer *byte, size uint32, read *uint32, available *uint32, left *uint32) (err error) {
 	r1, _, e1 := syscall.SyscallN(procPeekNamedPipe.Addr(), uintptr(pipe), uintptr(unsafe.Pointer(buffer)), uintptr(size), uintptr(unsafe.Pointer(read)), uintptr(unsafe.Pointer(available)), uintptr(unsafe.Pointer(left)))
+	if r1 == 0 {
+		err = errnoErr(e1)
+	}
+	return
+}
+
+func setProcessAffinityMask(process windows.Handle, mask uintptr) (err error) {
+	r1, _, e1 := syscall.SyscallN(procSetProcessAffinityMask.Addr(), uintptr(process), uintptr(mask))
 	if r1 == 0 {
 		err = errnoErr(e1)
 	}

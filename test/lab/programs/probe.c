@@ -2,6 +2,7 @@
  * probe: what a test needs a container's process to do. It uses the Win32 calls
  * that show what the process really got, with no C runtime between.
  *
+ *   probe affinity       the processors it may run on, as a mask in hex
  *   probe args ARG...    each argument on a line of its own, in brackets
  *   probe cat            input to output until the input ends
  *   probe console        "console COLUMNSxROWS" or "no console"
@@ -38,6 +39,16 @@ static int put(DWORD stream, const char *format, ...)
 }
 
 #define SAY(...) put(STD_OUTPUT_HANDLE, __VA_ARGS__)
+
+static int affinity(int argc, char **argv)
+{
+	DWORD_PTR mine, machine;
+
+	(void)argc, (void)argv;
+	if (!GetProcessAffinityMask(GetCurrentProcess(), &mine, &machine))
+		return 1;
+	return SAY("%llx\r\n", (unsigned long long)mine);
+}
 
 static int args(int argc, char **argv)
 {
@@ -202,7 +213,7 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } verbs[] = {
-	{ "args", args }, { "cat", cat }, { "console", console }, { "count", count }, { "cwd", cwd }, { "env", env },
+	{ "affinity", affinity }, { "args", args }, { "cat", cat }, { "console", console }, { "count", count }, { "cwd", cwd }, { "env", env },
 	{ "exit", quit }, { "pid", pid }, { "signal", wait_signal }, { "sleep", nap }, { "spawn", spawn },
 	{ "spew", spew }, { "stderr", complain }, { "user", user },
 };

@@ -1,7 +1,7 @@
 // bcryptprimitives.dll: what Go programs need under a Wine that lacks it. The
 // Go runtime loads this DLL before anything else of a program runs, for
 // ProcessPrng; so its entry point is also the place to mend what Wine does
-// differently from Windows (ntdll.c, control_events.c, host.c) and to add what it does not have
+// differently from Windows (ntdll.c, jobs.c, control_events.c, host.c) and to add what it does not have
 // (hvsock.c).
 #include "compatibility.h"
 #include <ntsecapi.h>
@@ -25,6 +25,7 @@ BOOL WINAPI DllMain(HINSTANCE instance, DWORD reason, void *reserved)
     if (reason == DLL_PROCESS_ATTACH) {
         DisableThreadLibraryCalls(instance);
         mend_ntdll();
+        mend_jobs();
         mend_control_events();
         mend_host();
         add_hvsock();

@@ -9,6 +9,9 @@
 // mend_ntdll makes functions of ntdll.dll that Go programs use answer as on Windows.
 void mend_ntdll(void);
 
+// mend_jobs lets job objects be pinned to processors, which Wine can't.
+void mend_jobs(void);
+
 // mend_control_events gives control events that nobody handles Windows' exit code.
 void mend_control_events(void);
 

@@ -1,0 +1,9 @@
+//go:build !windows
+
+package silo
+
+import "github.com/isolrun/isol/internal/fault"
+
+func setGroups(string, []groupAffinity) error {
+	return fault.New(fault.Unimplemented, "only Windows has job objects")
+}
