@@ -26,6 +26,7 @@ func main() {
 		Probe:    host.Probe,
 		Image:    host.ReadImage,
 		Resolve:  host.ResolvePath,
+		Source:   host.ResolveSource,
 		Network:  network.Windows(),
 		Jobs:     job.Native(),
 		Pipes:    stdio.Native(),

@@ -19,6 +19,9 @@ type Input struct {
 	Node      node.Config
 	Host      host.Facts
 	Image     Image
+	// Sources says where the host's paths lead that the request names, by
+	// [HostPaths]; a path that is not in it was not looked at.
+	Sources map[string]host.Source
 	// Pod is the plan of the pod that a container joins: Request.Role is
 	// RoleWorkload exactly when it is not nil.
 	Pod *Plan

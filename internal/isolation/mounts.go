@@ -168,7 +168,8 @@ func (d *decision) disk(m oci.Mount) error {
 			return d.badMount(m, "the source is not an absolute path", "give the path of a .vhd or .vhdx file")
 		}
 	}
-	if err := d.hostPathAllowed(where(m), src, !m.ReadOnly); err != nil {
+	src, err := d.resolved(where(m), src, !m.ReadOnly)
+	if err != nil {
 		return err
 	}
 	dst, err := d.destination(m)
@@ -185,7 +186,8 @@ func (d *decision) hostPath(m oci.Mount) error {
 	if !ok {
 		return d.badMount(m, "the source is not an absolute path", `give a drive as in C:\data, a share as in \\server\share, or a volume as in \\?\Volume{GUID}\`)
 	}
-	if err := d.hostPathAllowed(where(m), src, !m.ReadOnly); err != nil {
+	src, err := d.resolved(where(m), src, !m.ReadOnly)
+	if err != nil {
 		return err
 	}
 	dst, err := d.destination(m)
@@ -199,6 +201,42 @@ func (d *decision) hostPath(m oci.Mount) error {
 	d.addMount(m, src, dst, mech)
 	d.cross(Crossing{Kind: pathKind(src), Host: src, Inside: dst, Write: !m.ReadOnly, Source: where(m)})
 	return nil
+}
+
+// resolved returns where a path of the host leads. The policy is asked about
+// the path as it is written and about where it leads: a link in an allowed
+// folder opens nothing that is not allowed.
+func (d *decision) resolved(where, path string, write bool) (string, error) {
+	if err := d.hostPathAllowed(where, path, write); err != nil {
+		return "", err
+	}
+	s, looked := d.in.Sources[path]
+	if !looked || strings.EqualFold(strings.TrimSuffix(s.Path, `\`), strings.TrimSuffix(path, `\`)) {
+		return path, nil
+	}
+	real, ok := cleanWindows(s.Path)
+	if !ok {
+		return "", d.invalid("name a directory or file", "%s: %s leads to %s, which is none of a file system", where, path, s.Path)
+	}
+	if err := d.hostPathAllowed(where+", to which "+path+" leads", real, write); err != nil {
+		return "", err
+	}
+	d.reason("source = "+real, where, path+" leads there")
+	return real, nil
+}
+
+// HostPaths returns the paths of the host that the request names and that may
+// be links: those of mounts and disks, cleaned, each once.
+func HostPaths(r *oci.Request) []string {
+	var paths []string
+	for _, m := range r.Mounts {
+		path, ok := cleanWindows(m.Source)
+		if !ok || isPipe(slashed(m.Source)) || strings.Contains(m.Source, "://") || slices.Contains(paths, path) {
+			continue
+		}
+		paths = append(paths, path)
+	}
+	return paths
 }
 
 // linuxMount classifies a mount of a Linux guest. What is not of the host is
@@ -260,6 +298,16 @@ func (d *decision) destination(m oci.Mount) (string, error) {
 		return "", d.badMount(m, "a HostProcess container needs what is there", "mount to a directory of its own")
 	}
 	return clean, nil
+}
+
+// CleanDestination spells a destination as plans do; one that no plan has stays
+// as it is.
+func CleanDestination(path string) string {
+	d := &decision{}
+	if clean, err := d.destination(oci.Mount{Destination: path}); err == nil {
+		return clean
+	}
+	return path
 }
 
 func isPipe(p string) bool {

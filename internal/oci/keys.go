@@ -7,6 +7,7 @@ const (
 	// Ours.
 	KeyIsolation       StringKey = "io.isol.isolation"
 	KeyAllowNewerImage BoolKey   = "io.isol.allow-newer-image"
+	KeyUnmount         BoolKey   = "io.isol.unmount"
 
 	// The container.
 	KeyDumpLocation     StringKey   = "io.microsoft.container.processdumplocation"

@@ -25,6 +25,11 @@ var isolRows = []Annotation{
 		Feeds: "version rule", Origin: OriginIsol,
 		Doc: "Starts an image that is newer than the host, with a warning, instead of refusing it. HCS may still refuse.",
 	},
+	{
+		Key: string(KeyUnmount), Type: TypeBool, Default: "false", Modes: ModeProcess | ModeHyperVWindows,
+		Feeds: "update of a running container", Origin: OriginIsol,
+		Doc: "Of an update with a ContainerMount: takes the mount away instead of adding it. At create it has no effect.",
+	},
 }
 
 var podRows = []Annotation{

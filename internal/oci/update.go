@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -35,4 +36,29 @@ func UpdateCPUGroup(annotations map[string]string) (string, error) {
 			Hint:   "the null GUID takes the VM out of its group"}
 	}
 	return group, nil
+}
+
+// UpdateUnmount reads the annotations of an update that carries a mount, and
+// reports whether the mount is to be taken away. Errors: InvalidArgument for a
+// value that is no bool, Unimplemented for another annotation.
+func UpdateUnmount(annotations map[string]string) (bool, error) {
+	r := annotationReader{values: map[string]given{}}
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		if key != string(KeyUnmount) {
+			return false, &fault.Error{Kind: fault.Unimplemented, Op: "read", Subject: string(annotationSource(key)),
+				Detail: "the annotation cannot be changed by a mount", Hint: string(KeyUnmount) + " alone goes with one"}
+		}
+		r.read(key, annotations[key], annotationSource(key), r.values)
+	}
+	return Values{m: r.values}.Bool(KeyUnmount).V, errors.Join(r.errs...)
+}
+
+// MountOf checks a mount that an update adds or takes away, as Parse checks
+// those of a spec. Errors are fault.InvalidArgument.
+func MountOf(source, destination, kind string, readOnly bool) (Mount, error) {
+	const where = "mount of the update"
+	if source == "" || destination == "" {
+		return Mount{}, invalid(where, fmt.Sprintf("source %q, destination %q: both are needed", source, destination), "")
+	}
+	return Mount{Source: source, Destination: destination, Type: kind, ReadOnly: readOnly}, nil
 }

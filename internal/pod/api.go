@@ -33,8 +33,11 @@ type Config struct {
 	Affinity  AffinitySetter // nil: plans with CPU affinity are refused as unimplemented
 	// Resolve says where a mount's source really is, links followed; nil: where it says.
 	Resolve func(path string) (string, error)
-	Undo    journal.Undoers // what an earlier task of a bundle left is released with it; its Origin identifies this machine
-	Log     *slog.Logger    // nil: discarded
+	// Source looks at the same when the container starts: a source that leads
+	// elsewhere by then is refused. nil: it is not looked at again.
+	Source func(path string) (string, error)
+	Undo   journal.Undoers // what an earlier task of a bundle left is released with it; its Origin identifies this machine
+	Log    *slog.Logger    // nil: discarded
 	// Journal makes the journal of a task; nil: journal.Create.
 	Journal   func(path string, h journal.Header) (*journal.Journal, error)
 	Deadlines Deadlines // zero fields take the values of DefaultDeadlines
@@ -149,7 +152,7 @@ type Update struct {
 }
 
 // UpdateCPU holds the processor limits of an Update. At most one of Count,
-// Maximum and Shares may be set.
+// Maximum and Shares may be set; Affinity may stand with one of them or alone.
 type UpdateCPU struct {
 	Count    *uint64
 	Maximum  *uint16 // of 10 000

@@ -31,6 +31,7 @@ type container struct {
 	vm      VM     // that the container owns: its end is the container's; nil for none
 	frame   *frame // compute, if this is a sandbox in which nothing runs; nil for none
 	in      VM     // that the container is in; nil for none
+	hot     hotMounts
 	// makeSure ends the system through a new handle, if it still runs. It is
 	// for an end that our own handle did not see: the service went away, or
 	// did not answer.

@@ -150,6 +150,7 @@ func (k *vmKernel) createIn(s *steps, req *CreateTask, c *container, vm VM, fact
 	if err != nil {
 		return fault.Wrap(err, s.what+" "+req.ID, "document")
 	}
+	c.hold("mounts of the running container", nil, k.cfg.Deadlines.Modify, c.hot.free)
 	return s.in(hcs.PhaseContainer, "create", k.cfg.Deadlines.Create, func(ctx context.Context) error {
 		compute, err := vm.Create(ctx, req.ID, &schema.ComputeSystem{SchemaVersion: schema.V21(), Container: hosted})
 		if err != nil {

@@ -88,6 +88,9 @@ func (p *process) begin(stop context.CancelCauseFunc) error {
 func (p *process) launch(s *steps) (hcs.Process, error) {
 	t := p.task
 	if p.isInit() {
+		if err := t.checkSources(); err != nil {
+			return nil, fault.Wrap(err, s.what, s.id)
+		}
 		if err := s.in(hcs.PhaseContainer, "start", t.cfg.Deadlines.Start, t.container.compute.Start); err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package pod
 
 import (
 	"context"
+	"fmt"
 	"math"
 
 	"github.com/isolrun/isol/internal/fault"
@@ -13,6 +14,10 @@ import (
 // buildCPUUpdate is the first build (20H2) that changes a running container's
 // processor limits. As runhcs does: it refuses older ones.
 const buildCPUUpdate = 19042
+
+// buildProcessorGroups is the first build (Server 2022) whose silos take
+// processors of several groups. As runhcs checks it (hcsoci/cpuaffinity.go).
+const buildProcessorGroups = 20348
 
 const mebibyte = 1 << 20
 
@@ -44,6 +49,9 @@ func (p *Pod) update(ctx context.Context, req Update) error {
 	if err := t.init.move(evUpdate); err != nil {
 		return err
 	}
+	if err := t.updatable(&req); err != nil {
+		return fault.Wrap(err, "update", req.ID)
+	}
 	for _, change := range changes {
 		s := &steps{ctx: ctx, what: "update", id: req.ID}
 		err := s.do(change.ResourcePath, p.cfg.Deadlines.Modify, func(ctx context.Context) error {
@@ -53,7 +61,25 @@ func (p *Pod) update(ctx context.Context, req Update) error {
 			return err
 		}
 	}
-	return t.updateCPUGroup(ctx, req.CPUGroup)
+	return t.updateRest(ctx, &req)
+}
+
+// updatable refuses what the container's mode cannot change, before any of the
+// update is done.
+func (t *task) updatable(req *Update) error {
+	inVM := t.plan.Mode == isolation.ModeHyperV
+	switch {
+	case req.CPU == nil || len(req.CPU.Affinity) == 0:
+		return nil
+	case inVM:
+		return unimplemented("a container in a utility VM does not have the host's processors",
+			"move the VM to a CPU group with the annotation io.microsoft.virtualmachine.cpugroup.id")
+	case t.plan.Mode == isolation.ModeHostProcess:
+		return unimplemented("the affinity of a HostProcess container is set when it is created", "create it anew")
+	case t.cfg.Affinity == nil:
+		return unimplemented("this isol cannot pin containers to processors", "leave affinity out")
+	}
+	return nil
 }
 
 // updateCPUGroup puts the task's own VM into a CPU group.
@@ -67,6 +93,20 @@ func (t *task) updateCPUGroup(ctx context.Context, group string) error {
 	}
 	s := &steps{ctx: ctx, what: "update", id: t.id}
 	return s.do("CPU group", t.cfg.Deadlines.Modify, func(ctx context.Context) error { return t.container.machine().SetCPUGroup(ctx, group) })
+}
+
+// updateRest changes what no modification of the container reaches.
+func (t *task) updateRest(ctx context.Context, req *Update) error {
+	s := &steps{ctx: ctx, what: "update", id: req.ID}
+	if req.CPU != nil && len(req.CPU.Affinity) > 0 {
+		err := s.do("affinity", t.cfg.Deadlines.Modify, func(ctx context.Context) error {
+			return t.cfg.Affinity.SetAffinity(ctx, req.ID, req.CPU.Affinity)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return t.updateCPUGroup(ctx, req.CPUGroup)
 }
 
 // updateRequests makes the modifications of an update. All of it is checked
@@ -87,6 +127,9 @@ func updateRequests(req Update, build uint32) ([]*schema.ModificationRequest, er
 		if err != nil {
 			return nil, err
 		}
+		if cpu == (isolation.Processor{}) {
+			return out, nil // affinity alone
+		}
 		change, err := doc.Processor(cpu)
 		if err != nil {
 			return nil, err
@@ -98,8 +141,13 @@ func updateRequests(req Update, build uint32) ([]*schema.ModificationRequest, er
 
 func updateProcessor(cpu *UpdateCPU, build uint32) (isolation.Processor, error) {
 	var p isolation.Processor
-	if len(cpu.Affinity) > 0 {
-		return p, unimplemented("the affinity of a container cannot be changed", "leave affinity out")
+	for i, a := range cpu.Affinity {
+		switch {
+		case a.Mask == 0:
+			return p, invalid(fmt.Sprintf("cpu affinity[%d] has an empty mask", i), "set a bit for each processor")
+		case (a.Group != 0 || i > 0) && build < buildProcessorGroups:
+			return p, unimplemented("this Windows build pins containers to processors of group 0 only", "it takes build 20348 or later")
+		}
 	}
 	n := 0
 	if cpu.Count != nil && *cpu.Count > 0 {
@@ -112,6 +160,8 @@ func updateProcessor(cpu *UpdateCPU, build uint32) (isolation.Processor, error) 
 		p.Weight, n = uint32(*cpu.Shares), n+1
 	}
 	switch {
+	case n == 0 && len(cpu.Affinity) > 0:
+		return p, nil
 	case n != 1:
 		return p, invalid("cpu must name exactly one of count, maximum and shares", "HCS limits a container by one of them")
 	case p.Limit > 10000 || p.Weight > 10000:

@@ -87,7 +87,7 @@ func newServer(m Machine, flags launch.Flags, params *bootapi.BootstrapParams, o
 		log.Error("the compute service cannot be loaded; every create will say so", "error", err)
 		system = absentHost{err}
 	}
-	reader := &admission.Reader{Probe: m.Probe, Image: m.Image, NodeConfig: node.DefaultPath(os.Getenv), Log: log}
+	reader := &admission.Reader{Probe: m.Probe, Image: m.Image, Source: m.Source, NodeConfig: node.DefaultPath(os.Getenv), Log: log}
 	facts, err := reader.Host()
 	if err != nil {
 		log.Error("the facts of this machine cannot be read; every create will say so", "error", err)
@@ -97,7 +97,7 @@ func newServer(m Machine, flags launch.Flags, params *bootapi.BootstrapParams, o
 	networks := network.New(m.Network)
 	p, err := pod.New(pod.Config{
 		ID: flags.ID, Owner: Owner, HostBuild: facts.Version.Build, Undo: undoers(m, system),
-		Host: system, Layers: m.Layers(), VMs: newVMs(m.VM, system, networks, facts.Version.Build, calls, log), Jobs: newJobs(m.Jobs, log), Networks: networks, Affinity: m.Affinity, Resolve: m.Resolve, Events: events,
+		Host: system, Layers: m.Layers(), VMs: newVMs(m.VM, system, networks, facts.Version.Build, calls, log), Jobs: newJobs(m.Jobs, log), Networks: networks, Affinity: m.Affinity, Resolve: m.Resolve, Source: sourcePath(m), Events: events,
 		Stdio: newStdio(m.Pipes, flags.Namespace, opts, log), Log: log,
 	})
 	if err != nil {

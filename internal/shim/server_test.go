@@ -317,7 +317,22 @@ func TestUpdate(t *testing.T) {
 	}
 	_, err := l.tasks.Update(ctx, &task.UpdateTaskRequest{ID: "c1", Annotations: map[string]string{"a": "b"},
 		Resources: &anypb.Any{TypeUrl: windows, Value: []byte(`{}`)}})
-	expect(t, err, codes.Unimplemented, `"a"`)
+	expect(t, err, codes.Unimplemented, `annotation a`)
+	mount := func(json string) error {
+		_, err := l.tasks.Update(ctx, &task.UpdateTaskRequest{ID: "c1", Resources: &anypb.Any{
+			TypeUrl: "github.com/Microsoft/hcsshim/pkg/ctrdtaskapi/ContainerMount", Value: []byte(json)}})
+		return err
+	}
+	l.must(nil, mount(`{"HostPath":"C:\\data","ContainerPath":"C:\\in","ReadOnly":true}`))
+	expect(t, mount(`{"HostPath":"C:\\data","ContainerPath":"C:\\in"}`), codes.AlreadyExists, `C:\in`)
+	expect(t, mount(`{"HostPath":"data","ContainerPath":"C:\\in2"}`), codes.InvalidArgument, `data`)
+	expect(t, mount(`{"Hostpath":1}`), codes.InvalidArgument, `ContainerMount`)
+	_, err = l.tasks.Update(ctx, &task.UpdateTaskRequest{ID: "c1", Annotations: map[string]string{"io.isol.unmount": "true"}, Resources: &anypb.Any{
+		TypeUrl: "github.com/Microsoft/hcsshim/pkg/ctrdtaskapi/ContainerMount", Value: []byte(`{"HostPath":"C:\\data","ContainerPath":"/in"}`)}})
+	l.must(nil, err)
+	_, err = l.tasks.Update(ctx, &task.UpdateTaskRequest{ID: "c1", Resources: &anypb.Any{
+		TypeUrl: "github.com/Microsoft/hcsshim/pkg/ctrdtaskapi/PolicyFragment", Value: []byte(`{}`)}})
+	expect(t, err, codes.Unimplemented, "confidential")
 	l.must(l.tasks.Shutdown(ctx, &task.ShutdownRequest{ID: "c1"}))
 	l.clean()
 }

@@ -65,10 +65,11 @@ type Machine struct {
 	Layers   func() layers.Store
 	Probe    func() (host.Facts, error)
 	Image    func(layers []string) (host.Image, error)
-	Network  network.Driver                    // host compute network: namespaces and endpoints
-	Affinity pod.AffinitySetter                // nil: none
-	Resolve  func(path string) (string, error) // where a path of the host leads
-	Jobs     job.System                        // job objects, accounts and folders of the host; nil: no HostProcess containers
+	Network  network.Driver                         // host compute network: namespaces and endpoints
+	Affinity pod.AffinitySetter                     // nil: none
+	Resolve  func(path string) (string, error)      // where a path of the host leads
+	Jobs     job.System                             // job objects, accounts and folders of the host; nil: no HostProcess containers
+	Source   func(path string) (host.Source, error) // follows a path to where it leads; nil: paths are taken as written
 	VM       VMSystem
 	Pipes    stdio.System
 	System   launch.System

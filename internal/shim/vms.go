@@ -32,6 +32,17 @@ type vms struct {
 	log      *slog.Logger
 }
 
+// sourcePath is what the pod needs to know of a mount's source.
+func sourcePath(m Machine) func(string) (string, error) {
+	if m.Source == nil {
+		return nil
+	}
+	return func(path string) (string, error) {
+		s, err := m.Source(path)
+		return s.Path, err
+	}
+}
+
 // newVMs returns nil, not a nil pointer in an interface, for a machine without.
 func newVMs(system VMSystem, host hcs.Host, networks *network.Namespaces, build uint32, calls *hcs.CallTable, log *slog.Logger) pod.VMs {
 	if system.Sockets == nil {

@@ -12,6 +12,12 @@ func Memory(megabytes uint64) *schema.ModificationRequest {
 	}
 }
 
+// Directory returns the addition or removal of a directory or file that a
+// running container sees.
+func Directory(do schema.RequestType, d schema.MappedDirectory) *schema.ModificationRequest {
+	return &schema.ModificationRequest{ResourcePath: schema.PathContainerDirectories, RequestType: do, Settings: &d}
+}
+
 // Processor returns the change of a running container's processor limits, of
 // which exactly one may be set. Windows takes it from 19042 on.
 func Processor(p isolation.Processor) (*schema.ModificationRequest, error) {

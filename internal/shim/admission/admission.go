@@ -48,7 +48,13 @@ type Reader struct {
 	Image func(layers []string) (host.Image, error)
 	// NodeConfig is the path of the node's file unless options name another.
 	NodeConfig string
-	Log        *slog.Logger
+	// Source follows a path of the host to where it leads; nil: paths are taken
+	// as they are written.
+	Source func(path string) (host.Source, error)
+	Log    *slog.Logger
+
+	mu       sync.Mutex
+	nodePath string // of the node's file that the last create named; guarded by mu
 
 	once    sync.Once
 	facts   host.Facts
@@ -116,6 +122,9 @@ func (r *Reader) facing(in *isolation.Input, id string, found layers.Layers, joi
 	if in.Options.NodeConfig.Set() {
 		path = in.Options.NodeConfig.V
 	}
+	r.mu.Lock()
+	r.nodePath = path
+	r.mu.Unlock()
 	if in.Node, err = node.Read(path); err != nil {
 		return err
 	}
@@ -133,6 +142,9 @@ func (r *Reader) facing(in *isolation.Input, id string, found layers.Layers, joi
 		}
 		in.Image.UVM, in.Image.UVMSource, in.Image.UVMFolder = vm.UVM, vm.UVMSource, vm.UVMFolder
 	}
+	if in.Sources, err = r.sources(isolation.HostPaths(in.Request)); err != nil {
+		return err
+	}
 	if in.Request.Role == oci.RoleWorkload {
 		in.Pod = joins
 		if in.Pod == nil {
@@ -142,6 +154,50 @@ func (r *Reader) facing(in *isolation.Input, id string, found layers.Layers, joi
 		}
 	}
 	return nil
+}
+
+// AdmitMount decides a mount of a running container by the node's policy of
+// now. task is the container's plan, sandbox its pod's, nil outside of a pod.
+// Errors: those of isolation.DecideMount.
+func (r *Reader) AdmitMount(task, sandbox *isolation.Plan, m oci.Mount) (isolation.Mount, error) {
+	r.mu.Lock()
+	path := r.nodePath
+	r.mu.Unlock()
+	config, err := node.Read(path)
+	if err != nil {
+		return isolation.Mount{}, err
+	}
+	h := isolation.HotMount{Task: task, Node: config, Mount: m}
+	if task.Role == isolation.RoleWorkload {
+		h.Pod = sandbox
+	}
+	if h.Sources, err = r.sources(isolation.HostPaths(&oci.Request{Mounts: []oci.Mount{m}})); err != nil {
+		return isolation.Mount{}, err
+	}
+	mount, crossings, err := isolation.DecideMount(h)
+	for _, c := range crossings {
+		r.Log.Info("crossing", "id", task.ID, "kind", c.Kind, "host", c.Host, "inside", c.Inside, "write", c.Write, "source", "update")
+	}
+	return mount, err
+}
+
+// sources follows the paths that the request names. One that leads nowhere is
+// refused here, by name: the compute service would only say that some path is
+// not found.
+func (r *Reader) sources(paths []string) (map[string]host.Source, error) {
+	if r.Source == nil {
+		return nil, nil
+	}
+	out := make(map[string]host.Source, len(paths))
+	for _, path := range paths {
+		s, err := r.Source(path)
+		if err != nil {
+			return nil, &fault.Error{Kind: fault.FailedPrecondition, Op: "look for mount source", Subject: path, Err: err,
+				Hint: "it must exist before the container"}
+		}
+		out[path] = s
+	}
+	return out, nil
 }
 
 func (r *Reader) tell(id string, p *isolation.Plan) {

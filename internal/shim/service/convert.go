@@ -195,3 +195,36 @@ func podUpdate(plan *isolation.Plan, r oci.PodResources) (pod.Update, error) {
 	}
 	return u, nil
 }
+
+// The types that hcsshim's pkg/ctrdtaskapi adds to what an update may carry.
+// typeurl names types that are no protobuf messages by their Go package.
+const (
+	mountType    = "github.com/Microsoft/hcsshim/pkg/ctrdtaskapi/ContainerMount"
+	fragmentType = "github.com/Microsoft/hcsshim/pkg/ctrdtaskapi/PolicyFragment"
+)
+
+// mountOf reads the mount that an update carries, and whether it is to be taken
+// away. It is nil for an update of another kind.
+func mountOf(r *task.UpdateTaskRequest) (mount *oci.Mount, unmount bool, err error) {
+	switch strings.TrimPrefix(r.Resources.GetTypeUrl(), "types.containerd.io/") {
+	case mountType:
+	case fragmentType:
+		return nil, false, fault.New(fault.Unimplemented, "a policy fragment is for confidential pods, which isol does not run")
+	default:
+		return nil, false, nil
+	}
+	var m struct {
+		HostPath, ContainerPath, Type string
+		ReadOnly                      bool
+	}
+	decoder := json.NewDecoder(bytes.NewReader(r.Resources.Value))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&m); err != nil {
+		return nil, false, fault.New(fault.InvalidArgument, "resources are not a ContainerMount: %w", err)
+	}
+	if unmount, err = oci.UpdateUnmount(r.Annotations); err != nil {
+		return nil, false, err
+	}
+	out, err := oci.MountOf(m.HostPath, m.ContainerPath, m.Type, m.ReadOnly)
+	return &out, unmount, err
+}

@@ -31,6 +31,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/isolation"
 	"github.com/isolrun/isol/internal/oci"
 	"github.com/isolrun/isol/internal/pod"
 	"github.com/isolrun/isol/internal/shim/admission"
@@ -48,6 +49,9 @@ const (
 type Admitter interface {
 	Admit(admission.Request) (pod.CreateTask, error)
 	AdmitSandbox(admission.Sandbox) (pod.CreateTask, error)
+	// AdmitMount decides a mount of a running container from its plan and its
+	// pod's, nil outside of a pod.
+	AdmitMount(task, sandbox *isolation.Plan, m oci.Mount) (isolation.Mount, error)
 }
 
 // Flusher waits until events have arrived; *event.Queue is one.
@@ -159,11 +163,35 @@ func (s *Service) stats(ctx context.Context, r *task.StatsRequest) (*task.StatsR
 }
 
 func (s *Service) update(ctx context.Context, r *task.UpdateTaskRequest) (*emptypb.Empty, error) {
+	if mount, unmount, err := mountOf(r); mount != nil || err != nil {
+		if err == nil {
+			err = s.mount(ctx, r.ID, *mount, unmount)
+		}
+		return empty(fault.Wrap(err, "update", r.ID))
+	}
 	update, err := updateOf(r)
 	if err != nil {
 		return nil, fault.Wrap(err, "update", r.ID)
 	}
 	return empty(s.Pod.Update(ctx, update))
+}
+
+// mount gives a running container a mount, or takes one away.
+func (s *Service) mount(ctx context.Context, id string, m oci.Mount, unmount bool) error {
+	if unmount {
+		return s.Pod.Unmount(ctx, id, isolation.CleanDestination(m.Destination))
+	}
+	for _, t := range s.Pod.Tasks() {
+		if t.ID != id {
+			continue
+		}
+		decided, err := s.Admit.AdmitMount(t.Plan, s.Pod.SandboxPlan(), m)
+		if err != nil {
+			return err
+		}
+		return s.Pod.Mount(ctx, id, decided)
+	}
+	return fault.New(fault.NotFound, "task %s is not here", id)
 }
 
 func (s *Service) wait(ctx context.Context, r *task.WaitRequest) (*task.WaitResponse, error) {
