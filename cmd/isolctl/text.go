@@ -26,6 +26,7 @@ func writeExplanation(w io.Writer, e explanation) error {
 		}
 	}
 	t.crossings(e.Plan)
+	t.mounts(e.Plan)
 	for _, d := range e.Documents {
 		t.document(d)
 	}
@@ -133,6 +134,27 @@ func (p *printer) crossings(plan *isolation.Plan) {
 			inside = "-"
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\n", c.Kind, c.Host, inside, access, c.Source)
+	}
+	if err := t.Flush(); p.err == nil {
+		p.err = err
+	}
+}
+
+// mounts says of each mount by what mechanism the container gets it, those
+// among them that open nothing of the host.
+func (p *printer) mounts(plan *isolation.Plan) {
+	c := plan.Container
+	if len(c.Mounts)+len(c.Pipes) == 0 {
+		return
+	}
+	p.printf("\nmounts\n")
+	t := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "  INSIDE\tFROM\tHOW")
+	for _, m := range c.Mounts {
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", m.Destination, m.Source, m.How())
+	}
+	for _, pipe := range c.Pipes {
+		fmt.Fprintf(t, "  \\\\.\\pipe\\%s\t%s\t%s\n", pipe.ContainerName, pipe.HostPath, pipe.How(plan.InVM()))
 	}
 	if err := t.Flush(); p.err == nil {
 		p.err = err

@@ -43,6 +43,26 @@ func (r *Role) UnmarshalText(text []byte) error { return setName(r, roleNames, "
 // String returns the mechanism's name, lower case.
 func (m Mechanism) String() string { return nameOf(mechanismNames, int(m)) }
 
+// How says in words by what mechanism the container gets the mount.
+func (m Mount) How() string {
+	return map[Mechanism]string{
+		MechanismBind: "mapped by the compute service", MechanismVSMB: "VSMB share of the utility VM, mapped by its guest",
+		MechanismSCSI: "SCSI disk of the utility VM, mounted by its guest", MechanismSandbox: "directory of the utility VM",
+		MechanismGuest: "left to the guest", MechanismPlan9: "Plan 9 share of the utility VM", MechanismHugePages: "huge pages of the guest",
+	}[m.Mechanism]
+}
+
+// How says in words by what mechanism the container gets the pipe.
+func (p Pipe) How(inVM bool) string {
+	switch {
+	case p.Guest:
+		return "pipe of the utility VM"
+	case inVM:
+		return "share IPC$ of the utility VM, mapped by its guest"
+	}
+	return "mapped by the compute service"
+}
+
 // MarshalText writes the mechanism's name.
 func (m Mechanism) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 

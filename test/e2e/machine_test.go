@@ -84,7 +84,7 @@ var shared struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	for _, l := range []*lab.Lab{shared.lab, pods.lab} {
+	for _, l := range []*lab.Lab{shared.lab, pods.lab, vms.lab} {
 		if l == nil {
 			continue
 		}

@@ -68,8 +68,12 @@ func Peers(ctx context.Context, cacheDir string, progress func(string)) (PeerSet
 // IsolShim is the file name of isol's shim: a key for Config.Shims.
 const IsolShim = "containerd-shim-isol-v1.exe"
 
+// IsolGuest is the file name of the program that isol runs in utility VMs. It
+// is looked for beside the shim: a key for Config.Shims.
+const IsolGuest = "isol-guest.exe"
+
 // BuildIsolShim builds isol's shim from the tree for windows/amd64 and returns
-// its path. progress may be nil.
+// its path; IsolGuest lies beside it. progress may be nil.
 func BuildIsolShim(ctx context.Context, cacheDir string, progress func(string)) (string, error) {
 	root, err := sourceRoot(ctx)
 	if err != nil {
@@ -87,7 +91,7 @@ func BuildIsolShim(ctx context.Context, cacheDir string, progress func(string)) 
 		return "", err
 	}
 	defer unlock()
-	err = goBuildWith(ctx, []string{crypto}, root, dir, "isol's shim", progress, "./cmd/containerd-shim-isol-v1")
+	err = goBuildWith(ctx, []string{crypto}, root, dir, "isol's shim", progress, "./cmd/containerd-shim-isol-v1", "./cmd/isol-guest")
 	return filepath.Join(dir, IsolShim), err
 }
 

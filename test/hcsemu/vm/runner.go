@@ -45,6 +45,14 @@ func NewRunner(config Config) *Runner {
 	return &Runner{Runner: config.Host, config: config, machines: map[string]*machine{}}
 }
 
+// Reserve implements [hcsemu.Reserver] for a host that has something to reserve.
+func (r *Runner) Reserve(id string) (func(), error) {
+	if host, ok := r.Runner.(hcsemu.Reserver); ok {
+		return host.Reserve(id)
+	}
+	return func() {}, nil
+}
+
 // NewMachine implements [hcsemu.MachineRunner]: it starts a worker process,
 // which takes a guest. The machine ends by itself if no guest comes.
 func (r *Runner) NewMachine(ctx context.Context, spec hcsemu.MachineSpec) (hcsemu.Machine, error) {

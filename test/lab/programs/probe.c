@@ -10,6 +10,8 @@
  *   probe cwd            the current folder
  *   probe env [NAME]     the whole environment, or one variable
  *   probe exit CODE      end with that code
+ *   probe find NAME      which of "object", "key" of that name it sees, or "nothing"
+ *   probe hold NAME      makes a named event and a registry key of that name, and keeps them
  *   probe pid            the process id
  *   probe signal         print "ready", then the name of each console event; ends at CTRL_CLOSE
  *   probe sleep SECONDS
@@ -141,6 +143,35 @@ static int wait_signal(int argc, char **argv)
 	return 0;
 }
 
+static const char keys[] = "Software\\isol-probe";
+
+static int hold(int argc, char **argv)
+{
+	HKEY parent, key;
+
+	if (argc < 1 || !CreateEventA(NULL, TRUE, FALSE, argv[0]) ||
+	    RegCreateKeyExA(HKEY_LOCAL_MACHINE, keys, 0, NULL, 0, KEY_ALL_ACCESS, NULL, &parent, NULL) ||
+	    RegCreateKeyExA(parent, argv[0], 0, NULL, REG_OPTION_VOLATILE, KEY_READ, NULL, &key, NULL))
+		return 1;
+	SAY("held\r\n");
+	Sleep(INFINITE);
+	return 0;
+}
+
+static int find(int argc, char **argv)
+{
+	char path[MAX_PATH];
+	const char *object, *key_;
+	HKEY key;
+
+	if (argc < 1)
+		return 1;
+	snprintf(path, sizeof path, "%s\\%s", keys, argv[0]);
+	object = OpenEventA(SYNCHRONIZE, FALSE, argv[0]) ? "object " : "";
+	key_ = RegOpenKeyExA(HKEY_LOCAL_MACHINE, path, 0, KEY_READ, &key) == ERROR_SUCCESS ? "key" : "";
+	return SAY("%s%s%s\r\n", object, key_, *object || *key_ ? "" : "nothing");
+}
+
 static int nap(int argc, char **argv)
 {
 	Sleep(argc > 0 ? (DWORD)(atof(argv[0]) * 1000) : INFINITE);
@@ -214,7 +245,7 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } verbs[] = {
 	{ "affinity", affinity }, { "args", args }, { "cat", cat }, { "console", console }, { "count", count }, { "cwd", cwd }, { "env", env },
-	{ "exit", quit }, { "pid", pid }, { "signal", wait_signal }, { "sleep", nap }, { "spawn", spawn },
+	{ "exit", quit }, { "find", find }, { "hold", hold }, { "pid", pid }, { "signal", wait_signal }, { "sleep", nap }, { "spawn", spawn },
 	{ "spew", spew }, { "stderr", complain }, { "user", user },
 };
 
