@@ -303,7 +303,7 @@ func (d *decision) destination(m oci.Mount) (string, error) {
 // CleanDestination spells a destination as plans do; one that no plan has stays
 // as it is.
 func CleanDestination(path string) string {
-	d := &decision{}
+	d := &decision{plan: &Plan{}, req: &oci.Request{}}
 	if clean, err := d.destination(oci.Mount{Destination: path}); err == nil {
 		return clean
 	}

@@ -317,7 +317,7 @@ func TestUpdate(t *testing.T) {
 	}
 	_, err := l.tasks.Update(ctx, &task.UpdateTaskRequest{ID: "c1", Annotations: map[string]string{"a": "b"},
 		Resources: &anypb.Any{TypeUrl: windows, Value: []byte(`{}`)}})
-	expect(t, err, codes.Unimplemented, `annotation a`)
+	expect(t, err, codes.Unimplemented, `"a"`)
 	mount := func(json string) error {
 		_, err := l.tasks.Update(ctx, &task.UpdateTaskRequest{ID: "c1", Resources: &anypb.Any{
 			TypeUrl: "github.com/Microsoft/hcsshim/pkg/ctrdtaskapi/ContainerMount", Value: []byte(json)}})

@@ -76,8 +76,8 @@ func bootCrossings(t *testing.T) (*lab.Lab, error) {
 	return l, nil
 }
 
-// start runs a container of the spec; the error is create's or start's.
-func (c *client) start(id string, s *specs.Spec) error {
+// begin runs a container of the spec; the error is create's or start's.
+func (c *client) begin(id string, s *specs.Spec) error {
 	c.t.Helper()
 	request := c.container(id, packed(c.t, specURL, s), nil)
 	ctx, cancel := c.within(time.Minute)
@@ -148,7 +148,7 @@ func TestCrossings(t *testing.T) {
 		s.Windows.CredentialSpec = crossGMSA
 	}
 	t.Run("process", func(t *testing.T) {
-		err := c.start("cross1", crossingSpec(false, func(s *specs.Spec) {
+		err := c.begin("cross1", crossingSpec(false, func(s *specs.Spec) {
 			common(s)
 			s.Windows.Devices = []specs.WindowsDevice{{IDType: "class", ID: "5B45201D-F2F2-4F3B-85BB-30FF1F953599"}}
 			s.Windows.Resources = &specs.WindowsResources{
@@ -170,7 +170,7 @@ func TestCrossings(t *testing.T) {
 		settled(t, l)
 	})
 	t.Run("hyperv", func(t *testing.T) {
-		err := c.start("cross2", crossingSpec(true, func(s *specs.Spec) {
+		err := c.begin("cross2", crossingSpec(true, func(s *specs.Spec) {
 			common(s)
 			s.Mounts = append(s.Mounts, specs.Mount{Source: "sandbox://shared/deep & down", Destination: `C:\shared`},
 				specs.Mount{Source: `C:\disks\d.vhdx`, Destination: `C:\disk`, Type: "virtual-disk"},
@@ -315,7 +315,7 @@ func TestCrossingsRefused(t *testing.T) {
 		}, codes.InvalidArgument, []string{`C:\data\a.txt`, "device extension"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			err := c.start("refused", crossingSpec(tc.hyperv, tc.change))
+			err := c.begin("refused", crossingSpec(tc.hyperv, tc.change))
 			if status.Code(err) != tc.code {
 				t.Errorf("code %v, want %v: %v", status.Code(err), tc.code, err)
 			}
@@ -334,7 +334,7 @@ func TestIsolationIsKept(t *testing.T) {
 	l, c := crossingLab(t)
 	m := emulated{l}
 	for id, hyperv := range map[string]bool{"kept1": true, "kept2": true, "kept3": false} {
-		if err := c.start(id, crossingSpec(hyperv, nil)); err != nil {
+		if err := c.begin(id, crossingSpec(hyperv, nil)); err != nil {
 			t.Fatal(err)
 		}
 	}
