@@ -23,9 +23,9 @@ func jobName(id string) string { return `\Container_` + id }
 // groupAffinity is GROUP_AFFINITY of winnt.h:
 // https://learn.microsoft.com/windows/win32/api/winnt/ns-winnt-group_affinity
 type groupAffinity struct {
-	mask     uint64
-	group    uint16
-	reserved [3]uint16
+	mask  uint64
+	group uint16
+	_     [3]uint16 // reserved
 }
 
 // affinities converts masks. Whether the host takes more than one group was
