@@ -115,7 +115,7 @@ func newLab(t *testing.T, opts ...labOption) *lab {
 		}
 	}
 	end := newEnding()
-	s, err := newServer(m, launch.Flags{Namespace: "default", ID: "c1"}, params, t.Output(), end)
+	s, err := newServer(m, launch.Flags{Namespace: "default", ID: "c1"}, params, logOf(t), end)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +128,32 @@ func newLab(t *testing.T, opts ...labOption) *lab {
 		<-end.done
 	})
 	return l
+}
+
+// testLog is a test's output for as long as the test lasts: a shim that is
+// ending has more to say than a test waits for.
+type testLog struct {
+	mu  sync.Mutex
+	out io.Writer // nil once the test is over; guarded by mu
+}
+
+func logOf(t *testing.T) *testLog {
+	l := &testLog{out: t.Output()}
+	t.Cleanup(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.out = nil
+	})
+	return l
+}
+
+func (l *testLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.out == nil {
+		return len(p), nil
+	}
+	return l.out.Write(p)
 }
 
 // serveOn serves on a socket, as serve does on a pipe.
