@@ -33,7 +33,7 @@ var sequences = []sequence{
 			"HcsCloseProcess", "HcsShutDownComputeSystem", "UnprepareLayer", "DeactivateLayer", "HcsCloseComputeSystem",
 		},
 	},
-	{step: "delete", published: []string{"HcsOpenComputeSystem"}, isol: []string{"HcsEnumerateComputeSystems", "HcsEnumerateComputeSystems"}},
+	{step: "delete", published: []string{"HcsOpenComputeSystem", "NetUserDel"}, isol: []string{"HcsEnumerateComputeSystems", "HcsEnumerateComputeSystems"}},
 	{step: "exec", published: []string{"HcsCreateProcess", "HcsSetProcessCallback", "HcsModifyProcess", "HcsCloseProcess"}},
 	{step: "SIGTERM", published: []string{"HcsSignalProcess"}},
 	{

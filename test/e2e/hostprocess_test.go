@@ -224,7 +224,9 @@ func TestHostProcessRefusals(t *testing.T) {
 		"root on Windows":  {func(s *specs.Spec) { s.Annotations["microsoft.com/hostprocess-rootfs-location"] = `C:\Windows` }, codes.InvalidArgument, `folder of the system`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := &client{t: t, l: l, containers: c.containers, tasks: c.tasks, snapshots: c.snapshots, image: c.image}
+			mine := *c
+			c := &mine
+			c.t = t
 			s := hostProcess(systemUser, "cmd")
 			tc.change(s)
 			err := c.create("hpc4", s)

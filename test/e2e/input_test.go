@@ -202,8 +202,8 @@ func TestRequestsRefused(t *testing.T) {
 	}
 	refused("an exec in a stopped task", add("e4", process("cmd")), codes.FailedPrecondition, "has ended")
 	refused("a kill of what has ended", kill("wrong1", "", syscall.SIGKILL), codes.NotFound, "ended")
-	refused("the processes of a stopped task", func() error {
-		_, err := c.tasks.ListPids(ctx, &tasksapi.ListPidsRequest{ContainerID: "wrong1"})
-		return err
-	}(), codes.FailedPrecondition, "stopped")
+	// an error would lose the statistics of all pods of the node
+	if pids, err := c.tasks.ListPids(ctx, &tasksapi.ListPidsRequest{ContainerID: "wrong1"}); err != nil || len(pids.GetProcesses()) != 1 {
+		t.Errorf("the processes of a stopped task: %v, %v, want its init alone", pids.GetProcesses(), err)
+	}
 }
