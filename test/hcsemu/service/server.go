@@ -109,10 +109,17 @@ func (s *Server) Stop() { s.stopOnce.Do(func() { close(s.stopped) }) }
 
 // ServeConn serves one connection until it ends or ctx does, and closes it.
 func (s *Server) ServeConn(ctx context.Context, conn io.ReadWriteCloser) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	context.AfterFunc(ctx, func() { _ = conn.Close() }) // ends reads and writes
-	err := s.converse(ctx, conn)
+	// The connection ends before its calls do: callers of a service that stops
+	// lose it, and are not told that they gave their calls up.
+	calls, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	hangUp := func() {
+		_ = conn.Close() // ends reads and writes
+		cancel()
+	}
+	stop := context.AfterFunc(ctx, hangUp)
+	defer hangUp()
+	defer stop()
+	err := s.converse(calls, conn)
 	if err != nil && !errors.Is(err, io.EOF) && ctx.Err() == nil {
 		s.config.Log.Info("connection ended", "err", err)
 	}
