@@ -65,13 +65,37 @@ type output struct {
 	log      *slog.Logger
 	steps    atomic.Uint64 // counts reads and writes that have ended: progress
 	writing  atomic.Bool   // waiting for the reader, not for the process
-	draining atomic.Bool   // write in small pieces, so that a slow reader shows as progress
+	draining atomic.Bool   // write in pieces of pace, so that a slow reader shows as progress
+	pace     pace          // the relay's own
 	done     chan struct{} // closed when the relay has ended
 	pipe     *pipeSink     // the sink, if it is a pipe that can be dialled again
 }
 
-// drainPiece is how much is written at once while somebody waits for the end.
-const drainPiece = 4 << 10
+// pace chooses how much is written at once while somebody waits for the end. A
+// reader must show within [StallLimit] that it takes what it is given, so it
+// gets little; as long as it takes that at once it gets twice as much the next
+// time, since what a program has left in a socket can be megabytes.
+type pace struct{ piece int }
+
+const (
+	drainPiece = 4 << 10                // the least
+	drainQuick = 100 * time.Millisecond // at once
+)
+
+// next is how many of n bytes to write.
+func (p *pace) next(n int) int {
+	p.piece = max(p.piece, drainPiece)
+	return min(n, p.piece)
+}
+
+// took adapts to how long the last piece took.
+func (p *pace) took(d time.Duration) {
+	if d > drainQuick {
+		p.piece = drainPiece
+	} else {
+		p.piece = min(2*p.piece, largeBuffer)
+	}
+}
 
 func newOutput(name string, to io.WriteCloser, log *slog.Logger) *output {
 	pipe, _ := to.(*pipeSink)
@@ -110,12 +134,16 @@ func (o *output) deliver(b []byte) error {
 	o.writing.Store(true)
 	defer o.writing.Store(false)
 	for len(b) > 0 {
-		piece := b
-		if o.draining.Load() {
-			piece = b[:min(len(b), drainPiece)]
+		piece, draining := b, o.draining.Load()
+		if draining {
+			piece = b[:o.pace.next(len(b))]
 		}
+		began := time.Now()
 		n, err := o.sink.Write(piece)
 		o.steps.Add(1)
+		if draining {
+			o.pace.took(time.Since(began))
+		}
 		if err != nil {
 			return err
 		}

@@ -269,6 +269,47 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// What a guest's sockets still hold when its process ends is megabytes: in pieces
+// of drainPiece they would reach the client at a fraction of the speed.
+func TestDrainIsFast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 8 << 20
+		sys := newFakeSystem()
+		conn := accept(sys.serve(t, outPipe))
+		s := open(t, sys, nil, Config{ID: "c1", Stdout: outPipe})
+		process, w := io.Pipe()
+		s.Relay(nil, process, nil)
+		reads, got := 0, make(chan int)
+		go func() {
+			c, total, b := <-conn, 0, make([]byte, largeBuffer)
+			for {
+				n, err := c.Read(b)
+				if err != nil {
+					break
+				}
+				reads++
+				total += n
+			}
+			got <- total
+		}()
+		go func() {
+			synctest.Wait() // until Drain waits
+			_, _ = w.Write(make([]byte, size))
+			_ = w.Close()
+		}()
+		if err := s.Drain(t.Context(), 0); err != nil {
+			t.Error(err)
+		}
+		_ = s.Close()
+		if total := <-got; total != size {
+			t.Errorf("%d bytes arrived, want %d", total, size)
+		}
+		if most := 2 * size / largeBuffer; reads > most {
+			t.Errorf("%d MiB came in %d pieces, want at most %d", size>>20, reads, most)
+		}
+	})
+}
+
 // The end of a container whose client has gone for good (ctr run -d) must not
 // be held up; one whose client is just coming back must keep its last words,
 // however long the pauses between the dials have grown.
