@@ -90,6 +90,15 @@ func (r *PhaseRecord) Spans() []Span {
 	return all
 }
 
+// Own is isol's share of the phases that have run.
+func (r *PhaseRecord) Own() time.Duration {
+	var own time.Duration
+	for _, s := range r.Spans() {
+		own += s.Own()
+	}
+	return own
+}
+
 // Waiting says that the caller waits for somebody else from now until it calls
 // done: the time counts as waited in the phase that ctx carries. Two waits of
 // one phase must not overlap.

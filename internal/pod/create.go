@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/isolation"
 	"github.com/isolrun/isol/internal/journal"
 	"github.com/isolrun/isol/internal/oci"
@@ -63,7 +64,6 @@ func (p *Pod) sandboxEnded() bool {
 func newTask(cfg *Config, log *slog.Logger, req *CreateTask) *task {
 	t := &task{id: req.ID, bundle: req.Bundle, plan: req.Plan, cfg: cfg, log: log.With("id", req.ID),
 		created: time.Now(), execs: map[string]*process{}, settled: make(chan struct{})}
-	t.phases.Log = t.log
 	t.init = newProcess(t, "", req.Process, req.Stdio)
 	return t
 }
@@ -99,7 +99,7 @@ func keepAlive(p oci.Process) oci.Process {
 
 // create does the steps of Create for a task that the pod has admitted.
 func (t *task) create(ctx context.Context, k kernel, req *CreateTask) (err error) {
-	s := &steps{ctx: ctx, what: "create task", id: t.id, phases: &t.phases}
+	s := &steps{ctx: ctx, what: "create task", id: t.id, phases: &t.init.phases}
 	if err := t.openJournal(s); err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (t *task) closeJournal() {
 
 // openStreams connects p to the client's ends.
 func (t *task) openStreams(s *steps, p *process) error {
-	return s.do("streams", t.cfg.Deadlines.Streams, func(ctx context.Context) (err error) {
+	return s.in(hcs.PhaseProcess, "streams", t.cfg.Deadlines.Streams, func(ctx context.Context) (err error) {
 		streams, err := t.cfg.Stdio.Open(ctx, t.id, p.execID, p.stdio)
 		if err == nil {
 			p.streams = streams
@@ -169,7 +169,7 @@ func (p *Pod) CreateExec(ctx context.Context, req CreateExec) error {
 	if err := t.admit(e); err != nil {
 		return err
 	}
-	s := &steps{ctx: ctx, what: "create exec", id: req.ExecID}
+	s := &steps{ctx: ctx, what: "create exec", id: req.ExecID, phases: &e.phases}
 	if err := t.openStreams(s, e); err != nil {
 		e.must(evCreateFailed)
 		t.remove(e)

@@ -11,7 +11,7 @@ import (
 // that was booted for it. The two have one phase in common: connecting, which
 // ends with the network.
 func (t *task) spans() []hcs.Span {
-	spans := t.phases.Spans()
+	spans := t.init.phases.Spans()
 	if t.container == nil || t.container.machine() == nil {
 		return spans
 	}

@@ -34,11 +34,9 @@ func (p *Pod) start(ctx context.Context, id, execID string) (uint32, error) {
 	if err := proc.begin(stop); err != nil {
 		return 0, err
 	}
-	s := &steps{ctx: ctx, what: "start task", id: id}
+	s := &steps{ctx: ctx, what: "start task", id: id, phases: &proc.phases}
 	if execID != "" {
 		s.what, s.id = "start exec", execID
-	} else {
-		s.phases = &proc.task.phases
 	}
 	handle, err := proc.launch(s)
 	if err != nil {
@@ -48,7 +46,7 @@ func (p *Pod) start(ctx context.Context, id, execID string) (uint32, error) {
 		return 0, err
 	}
 	proc.started(handle)
-	proc.task.log.Info("started", "exec", execID, "pid", handle.PID(), s.attrs())
+	proc.task.log.Info("started", "exec", execID, "pid", handle.PID(), s.attrs(), "own", proc.phases.Own())
 	if proc.isInit() {
 		proc.task.logPhases(ctx)
 	}

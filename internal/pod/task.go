@@ -24,7 +24,6 @@ type task struct {
 	init    *process
 	stats   flight[Stats]
 	created time.Time
-	phases  hcs.PhaseRecord // of bringing the container up
 
 	container *container    // set before the init is created, not changed after
 	settled   chan struct{} // closed when Create has returned
@@ -39,7 +38,8 @@ type process struct {
 	execID  string // empty for the init
 	spec    oci.Process
 	stdio   StdioConfig
-	streams Streams // set before it is created, not changed after
+	streams Streams         // set before it is created, not changed after
+	phases  hcs.PhaseRecord // of bringing the container up, or the exec
 
 	killed   chan struct{} // closed when SIGKILL was asked for
 	vanished chan struct{} // closed when HCS said, on SIGKILL, that there is no such process
@@ -57,7 +57,7 @@ type process struct {
 
 func newProcess(t *task, execID string, spec oci.Process, stdio StdioConfig) *process {
 	return &process{
-		task: t, execID: execID, spec: spec, stdio: stdio,
+		task: t, execID: execID, spec: spec, stdio: stdio, phases: hcs.PhaseRecord{Log: t.log},
 		killed: make(chan struct{}), vanished: make(chan struct{}), done: make(chan struct{}),
 		exit:       Exit{Status: UnknownExitStatus},
 		delivering: map[schema.Signal]*delivery{},

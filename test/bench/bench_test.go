@@ -76,6 +76,26 @@ level=INFO msg=phases namespace=default id=c1 create=11.2ms start=1.5s connect=8
 	}
 }
 
+// The line is for people first, as that of the phases is; the init has one too,
+// which must not count as an exec.
+func TestReadExecs(t *testing.T) {
+	const log = `level=INFO msg=started namespace=default id=c1 exec="" pid=8 steps.start=3ms own=9ms
+level=INFO msg=started namespace=default id=c1 exec=e0 pid=12 steps.process=30ms own=1.5ms
+level=INFO msg=started namespace=default id=c1 exec=e1 pid=16 steps.process=30ms own=800µs
+`
+	got, err := readExecs(log)
+	if diff := cmp.Diff([]time.Duration{1500 * time.Microsecond, 800 * time.Microsecond}, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	for name, log := range map[string]string{
+		"no such line": `msg=started exec="" own=1ms`, "no share": `msg=started exec=e0 pid=1`, "no duration": `msg=started exec=e0 own=1`,
+	} {
+		if got, err := readExecs(log); err == nil {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 // What launching a program takes is taken away once per program, and a time
 // that was shorter by chance is nothing, not less.
 func TestTakeAwayLaunches(t *testing.T) {
