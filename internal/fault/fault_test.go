@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -62,6 +63,21 @@ func TestErrorText(t *testing.T) {
 	}
 	if !errors.Is(Wrap(errCause, "a", "b"), errCause) {
 		t.Error("the cause is lost behind Wrap")
+	}
+}
+
+// A full disk is the operator's to mend: the error must say which, and nothing
+// else may be taken for one.
+func TestOutOfSpace(t *testing.T) {
+	full := fmt.Errorf("write x: %w", ErrDiskFull)
+	if err := OutOfSpace(full, "the snapshots"); KindOf(err) != ResourceExhausted || !errors.Is(err, ErrDiskFull) ||
+		!strings.HasSuffix(err.Error(), "(free space on the volume of the snapshots)") {
+		t.Errorf("%v of kind %v", err, KindOf(err))
+	}
+	for _, err := range []error{errCause, nil} {
+		if got := OutOfSpace(err, "x"); got != err {
+			t.Errorf("%v became %v", err, got)
+		}
 	}
 }
 

@@ -60,9 +60,11 @@ var codes = []code{
 	{0x80070005, "ERROR_ACCESS_DENIED", ErrAccessDenied},
 	{0x80070006, "ERROR_INVALID_HANDLE", ErrClosed},
 	{0x8007000D, "ERROR_INVALID_DATA", ErrInvalidDocument},
+	{0x80070027, "ERROR_HANDLE_DISK_FULL", ErrDiskFull},
 	{0x80070032, "ERROR_NOT_SUPPORTED", ErrNotSupported},
 	{0x80070057, "ERROR_INVALID_PARAMETER", ErrInvalidDocument},
 	{0x8007006D, "ERROR_BROKEN_PIPE", ErrDisconnected},
+	{0x80070070, "ERROR_DISK_FULL", ErrDiskFull},
 	{0x8007007B, "ERROR_INVALID_NAME", ErrFileNotFound},
 	{0x8007007F, "ERROR_PROC_NOT_FOUND", ErrNotSupported},
 	{0x800700B7, "ERROR_ALREADY_EXISTS", ErrAlreadyExists},
@@ -71,6 +73,7 @@ var codes = []code{
 	{0x80070422, "ERROR_SERVICE_DISABLED", ErrUnavailable},
 	{0x80070426, "ERROR_SERVICE_NOT_ACTIVE", ErrUnavailable},
 	{0x80070490, "ERROR_NOT_FOUND", ErrProcessEnded},
+	{0x8007050F, "ERROR_DISK_QUOTA_EXCEEDED", ErrDiskFull},
 	{0x80070520, "ERROR_NO_SUCH_LOGON_SESSION", ErrLogon},
 	{0x80070525, "ERROR_NO_SUCH_USER", ErrLogon},
 	{0x8007052E, "ERROR_LOGON_FAILURE", ErrLogon},
@@ -101,6 +104,7 @@ var hints = []struct {
 	{ErrUnexpectedExit, "the event log Microsoft-Windows-Hyper-V-Compute-Operational says more"},
 	{ErrGuestCrash, "the annotation io.microsoft.virtualmachine.dump-directory-path keeps a dump of the next crash"},
 	{ErrLogon, "check process.user.username: it must be a user of the image, as name or DOMAIN\\name"},
+	{ErrDiskFull, "free space on the volume of the snapshots, on which the writable disks of containers and utility VMs grow"},
 	{ErrFileNotFound, "check the command and the working directory: both are looked up in the container"},
 }
 

@@ -38,6 +38,7 @@ func TestClassify(t *testing.T) {
 		{0x80070002, ErrFileNotFound},
 		{0x80070005, ErrAccessDenied},
 		{0x8007000D, ErrInvalidDocument},
+		{0x80070070, ErrDiskFull},
 		{0x80070490, ErrProcessEnded},
 		{0x8007052E, ErrLogon},
 		{0x800706BA, ErrUnavailable},

@@ -31,6 +31,7 @@ var (
 	ErrFileNotFound    = errors.New("file not found")
 	ErrAccessDenied    = errors.New("access denied")
 	ErrLogon           = errors.New("the user is unknown or may not log on")
+	ErrDiskFull        = errors.New("there is not enough space on a disk")
 	ErrClosed          = errors.New("the handle is closed")
 	ErrUnknown         = errors.New("the compute service failed")
 )
@@ -119,6 +120,7 @@ var kinds = []struct {
 	{ErrFileNotFound, fault.NotFound},
 	{ErrAccessDenied, fault.PermissionDenied},
 	{ErrLogon, fault.InvalidArgument},
+	{ErrDiskFull, fault.ResourceExhausted},
 	{ErrClosed, fault.FailedPrecondition},
 	{ErrUnknown, fault.Unknown},
 }

@@ -67,7 +67,7 @@ const (
 	codePasswordTooSimple = 2245 // NERR_PasswordTooShort
 )
 
-var codes = fault.Codes{
+var codes = append(fault.OutOfSpaceCodes("the snapshots, and on the system's"), fault.Codes{
 	{Number: codeFileNotFound, Kind: fault.NotFound},
 	{Number: codePathNotFound, Kind: fault.NotFound},
 	{Number: codeAccessDenied, Kind: fault.PermissionDenied, Hint: "the shim needs administrator rights"},
@@ -86,4 +86,4 @@ var codes = fault.Codes{
 	{Number: codeNoSuchGroup, Kind: fault.InvalidArgument, Hint: userHint},
 	{Number: codeUserExists, Kind: fault.AlreadyExists, Says: "there is a user of this name"},
 	{Number: codePasswordTooSimple, Kind: fault.FailedPrecondition, Says: "the host's password policy refuses the password that isol made"},
-}
+}...)

@@ -57,30 +57,46 @@ func (b Backlog) Take(path, namespace, id string) error {
 		err = os.MkdirAll(dir, 0o700)
 	}
 	if err == nil {
-		err = writeFree(dir, text)
+		err = place(path, dir, text)
 	}
 	if err == nil {
 		err = remove(path)
 	}
-	return fault.Wrap(err, "keep journal", path)
+	return fault.Wrap(fault.OutOfSpace(err, dir), "keep journal", path)
 }
 
-// writeFree writes a file under the first number that is free.
-func writeFree(dir string, text []byte) error {
+// place puts the file at path into dir, under the first number that is free. A
+// second name on the same volume takes no space, where a full disk has none for
+// a copy of its text.
+func place(path, dir string, text []byte) error {
+	if err := firstFree(dir, func(to string) error { return os.Link(path, to) }); err == nil {
+		return nil
+	}
+	return firstFree(dir, func(to string) error { return writeNew(to, text) })
+}
+
+// firstFree calls put with one path after the other until it does not say that
+// something is there.
+func firstFree(dir string, put func(to string) error) error {
 	for n := 1; ; n++ {
-		f, err := os.OpenFile(filepath.Join(dir, fmt.Sprint(n)+backlogSuffix), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err != nil {
+		err := put(filepath.Join(dir, fmt.Sprint(n)+backlogSuffix))
+		if !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		_, err = f.Write(text)
-		if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
+	}
+}
+
+// writeNew writes a file to the disk, where none is.
+func writeNew(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
 		return err
 	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
 }
 
 // List returns what the backlog holds, of one task if id is not empty, and

@@ -55,6 +55,27 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
+// On a full disk there is no room for a copy: the file itself moves, where the
+// backlog lies on the same volume.
+func TestBacklogNeedsNoSpace(t *testing.T) {
+	b := Backlog(filepath.Join(t.TempDir(), "backlog"))
+	j, _ := newJournal(t, recMount)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	was, err := os.Stat(j.path)
+	if err != nil || !os.SameFile(was, was) { // Windows looks at the file only when it is compared
+		t.Fatal(err)
+	}
+	if err := b.Take(j.path, "default", testID); err != nil {
+		t.Fatal(err)
+	}
+	is, err := os.Stat(filepath.Join(string(b), "default", testID, "1.journal"))
+	if err != nil || !os.SameFile(was, is) {
+		t.Errorf("its text was written once more (%v)", err)
+	}
+}
+
 func TestBacklogRefusesNamesThatAreNone(t *testing.T) {
 	b := Backlog(t.TempDir())
 	j, _ := newJournal(t, recMount)

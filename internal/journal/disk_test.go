@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,7 +13,7 @@ import (
 	"github.com/isolrun/isol/internal/fault"
 )
 
-var errFull = errors.New("no space left on device")
+var errFull error = fault.ErrDiskFull
 
 // fullDisk takes only so many bytes more, and counts flushes.
 type fullDisk struct {
@@ -94,6 +95,71 @@ func TestCreateOnFullDisk(t *testing.T) {
 	}
 	if _, err := os.Stat(path); err == nil {
 		t.Error("half a journal is left: the next create would take it for a task's")
+	}
+}
+
+// Another failure of the disk must not send the operator to free space.
+func TestAcquireOnBrokenDisk(t *testing.T) {
+	j, _ := newJournal(t)
+	j.file = brokenDisk{j.file}
+	if _, err := j.Acquire(recMount); !fault.Is(err, fault.Internal) || !errors.Is(err, errBroken) || strings.Contains(err.Error(), "space") {
+		t.Error(err)
+	}
+}
+
+var errBroken = errors.New("a device attached to the system is not functioning")
+
+type brokenDisk struct{ File }
+
+func (brokenDisk) Write([]byte) (int, error) { return 0, errBroken }
+
+// What a dead shim has left is released though the disk takes no strike, at any
+// byte: else a full disk, of all things, could never be cleaned up.
+func TestReplayOnFullDisk(t *testing.T) {
+	strikes, err := encode(entryLine{Strike: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for room := range 3 * len(strikes) {
+		j, _ := newJournal(t, recNS, recMount, recSystem)
+		s := &striker{path: j.path, open: on(room)}
+		var undone []Record
+		r, err := replay(t.Context(), s, testID, undoers(&undone, nil))
+		if err != nil || len(r.Undone) != 3 || len(r.Left) != 0 {
+			t.Errorf("room for %d bytes: %+v, %v", room, r, err)
+		}
+		if _, err := os.Stat(j.path); err == nil {
+			t.Errorf("room for %d bytes: all is released, and the journal stays", room)
+		}
+	}
+}
+
+// on opens files of one disk.
+func on(room int) func(string) (File, error) {
+	disk := &fullDisk{room: room}
+	return func(path string) (f File, err error) {
+		disk.File, err = openToAppend(path)
+		return disk, err
+	}
+}
+
+// What cannot be released yet is still known, and said, when the strikes of the
+// others did not fit; so is that the disk is full.
+func TestReplayOnFullDiskKeepsWhatIsLeft(t *testing.T) {
+	j, _ := newJournal(t, recNS, recMount, recSystem)
+	var undone []Record
+	busy := map[Kind]error{KindLayerMount: errors.New("in use")}
+	r, err := replay(t.Context(), &striker{path: j.path, open: on(7)}, testID, undoers(&undone, busy))
+	if !errors.Is(err, errFull) || !strings.Contains(err.Error(), "in use") || !strings.Contains(err.Error(), "free space") || !strings.Contains(err.Error(), j.path) {
+		t.Error(err)
+	}
+	if d := cmp.Diff(Report{ID: testID, Undone: []Record{recSystem, recNS}, Left: []Record{recMount}}, r); d != "" {
+		t.Error(d)
+	}
+	undone = nil
+	r, err = Replay(t.Context(), j.path, testID, undoers(&undone, nil))
+	if err != nil || !r.Torn || len(undone) != 3 {
+		t.Errorf("with space again: %+v, %v", r, err)
 	}
 }
 

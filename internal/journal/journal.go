@@ -28,7 +28,9 @@
 // are acquired. So the create of a container on the host waits for no disk.
 //
 // On a full disk nothing is acquired, since nobody could clean it up: Acquire
-// fails, takes back what it wrote of its line, and the journal goes on.
+// fails, takes back what it wrote of its line, and the journal goes on. Letting
+// go needs no space: a strike that does not fit is undone once more by the next
+// replay, and a replay that has released everything removes the file.
 //
 // # Replay
 //
@@ -128,6 +130,9 @@ func CreateOn(f File, path string, h Header) (*Journal, error) {
 }
 
 func createError(path string, err error) error {
+	if fault.DiskFull(err) {
+		return fault.Wrap(unwritten(err), "create journal", path)
+	}
 	e := &fault.Error{Kind: fault.Internal, Op: "create journal", Subject: path, Err: err}
 	if errors.Is(err, fs.ErrExist) {
 		e.Kind, e.Hint = fault.AlreadyExists, "a task that ended badly left it: it must be replayed first"
@@ -135,9 +140,18 @@ func createError(path string, err error) error {
 	return e
 }
 
+// unwritten is the error of a journal that cannot be written.
+func unwritten(err error) error {
+	if fault.DiskFull(err) {
+		return fault.OutOfSpace(err, "containerd's state")
+	}
+	return &fault.Error{Kind: fault.Internal, Err: err}
+}
+
 // Acquire writes that r is about to be acquired. When it has returned nil, the
 // thing may be acquired; on an error it must not be. Errors: InvalidArgument
-// for a record that Replay would refuse, ResourceExhausted if it cannot be written.
+// for a record that Replay would refuse, ResourceExhausted if the disk is full,
+// Internal if it cannot be written for another reason.
 func (j *Journal) Acquire(r Record) (*Entry, error) {
 	if err := check(j.header.ID, r); err != nil {
 		return nil, err
@@ -192,7 +206,7 @@ func (j *Journal) compact() error {
 	}
 	fresh := j.path + ".new"
 	if err := writeWhole(fresh, text); err != nil {
-		return errors.Join(err, remove(fresh)) // the long one goes on
+		return errors.Join(unwritten(err), remove(fresh)) // the long one goes on
 	}
 	// Windows replaces no file that is open.
 	err := j.file.Close()
@@ -262,7 +276,7 @@ func (j *Journal) write(payload any, flush bool) error {
 	}
 	if err != nil {
 		j.torn = n > 0
-		return errors.Join(&fault.Error{Kind: fault.ResourceExhausted, Err: err, Hint: "free space on the volume of containerd's state"}, j.mend())
+		return errors.Join(unwritten(err), j.mend())
 	}
 	j.size += int64(n)
 	return nil

@@ -24,7 +24,7 @@ type Undoers struct {
 // Report is what a replay did.
 type Report struct {
 	ID      string
-	Undone  []Record // released and struck, in that order
+	Undone  []Record // released, in that order
 	Left    []Record // still there: the error says why
 	Refused []Record // isol would not have made them: the error says why; trying again is no use
 	Torn    bool     // the last line was not written to its end; nothing was lost by it
@@ -94,18 +94,22 @@ func (c *Content) Check(id, origin string) error {
 // Errors: those of [Read] and [Content.Check], Internal for damaged lines, and
 // those of the undoers, joined.
 func Replay(ctx context.Context, path, id string, u Undoers) (Report, error) {
-	c, err := Read(path)
+	return replay(ctx, &striker{path: path, open: openToAppend}, id, u)
+}
+
+func replay(ctx context.Context, s *striker, id string, u Undoers) (Report, error) {
+	c, err := Read(s.path)
 	if err != nil {
 		return Report{}, err
 	}
 	r := Report{ID: c.Header.ID, Torn: c.Torn, Damaged: c.Damaged}
 	if err := c.Check(id, u.Origin); err != nil {
-		return r, fault.Wrap(err, "replay journal", path)
+		return r, fault.Wrap(err, "replay journal", s.path)
 	}
 	var errs []error
 	if c.Torn && len(c.Entries) > 0 {
 		// Strikes are appended: they must not be glued to half a line.
-		if err := os.Truncate(path, c.whole); err != nil {
+		if err := os.Truncate(s.path, c.whole); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -115,28 +119,23 @@ func Replay(ctx context.Context, path, id string, u Undoers) (Report, error) {
 			r.Refused = append(r.Refused, e.record)
 			continue
 		}
-		if err := undo(ctx, path, id, e, u); err != nil {
+		if err := u.release(ctx, id, e.record); err != nil {
 			errs = append(errs, err)
 			r.Left = append(r.Left, e.record)
 			continue
 		}
+		s.strike(e.seq)
 		r.Undone = append(r.Undone, e.record)
 	}
 	if len(c.Damaged) > 0 {
 		errs = append(errs, fault.New(fault.Internal, "lines %v are damaged: what they named is not cleaned up", c.Damaged))
 	}
 	if len(errs) == 0 {
-		errs = append(errs, remove(path))
+		errs = append(errs, remove(s.path)) // with what could not be struck
+	} else {
+		errs = append(errs, s.err)
 	}
-	return r, fault.Wrap(errors.Join(errs...), "replay journal", path)
-}
-
-// undo releases one entry and strikes it.
-func undo(ctx context.Context, path, id string, e *Entry, u Undoers) error {
-	if err := u.release(ctx, id, e.record); err != nil {
-		return err
-	}
-	return strike(path, e.seq)
+	return r, fault.Wrap(errors.Join(errs...), "replay journal", s.path)
 }
 
 // release releases what a record of id's journal names.
@@ -176,21 +175,37 @@ func (j *Journal) SettleSystem(ctx context.Context, id string, u Undoers) error 
 	return errors.Join(errs...)
 }
 
-// strike appends by itself, since another process may replay at the same time.
-// A journal that is gone was finished by that one.
-func strike(path string, seq uint64) (err error) {
-	line, err := encode(entryLine{Strike: seq})
+// striker strikes in the journal at path.
+type striker struct {
+	path string
+	open func(path string) (File, error) // to append
+	err  error                           // of the first strike that could not be written
+}
+
+func openToAppend(path string) (File, error) { return os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0) }
+
+// strike notes that a record was released. It appends by itself, since another
+// process may replay at the same time; a journal that is gone was finished by
+// that one. What cannot be written is not tried again: the record was released
+// all the same, and half a line must stay the last.
+func (s *striker) strike(seq uint64) {
+	if s.err != nil {
+		return
+	}
+	if err := s.write(entryLine{Strike: seq}); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.err = fault.Wrap(unwritten(err), "strike what was released", "")
+	}
+}
+
+func (s *striker) write(payload any) error {
+	line, err := encode(payload)
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	f, err := s.open(s.path)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
 	_, err = f.Write(line)
-	return err
+	return errors.Join(err, f.Close())
 }

@@ -39,14 +39,13 @@ const (
 	codeNotReady       = 21         // ERROR_NOT_READY
 	codeSharing        = 32         // ERROR_SHARING_VIOLATION
 	codeDevNotExist    = 55         // ERROR_DEV_NOT_EXIST
-	codeDiskFull       = 112        // ERROR_DISK_FULL
 	codeNotConnected   = 1167       // ERROR_DEVICE_NOT_CONNECTED
 	codeNotFound       = 1168       // ERROR_NOT_FOUND
 	codeRPCUnavailable = 1722       // RPC_S_SERVER_UNAVAILABLE
 	codeBadLayer       = 0x80370112 // HCS_E_INVALID_LAYER
 )
 
-var codes = fault.Codes{
+var codes = append(fault.OutOfSpaceCodes("the snapshots"), fault.Codes{
 	{Number: codeFileNotFound, Kind: fault.NotFound},
 	{Number: codePathNotFound, Kind: fault.NotFound},
 	{Number: codeNotFound, Kind: fault.NotFound},
@@ -55,10 +54,9 @@ var codes = fault.Codes{
 	{Number: codeNotConnected, Kind: fault.Unavailable, Says: "the disk was not ready", Hint: "try again: the host is slow to attach disks"},
 	{Number: codeDevNotExist, Kind: fault.NotFound},
 	{Number: codeSharing, Kind: fault.FailedPrecondition, Says: "the disk is in use", Hint: "another container or program holds it open"},
-	{Number: codeDiskFull, Kind: fault.ResourceExhausted, Says: "the host's disk is full", Hint: "free space on the volume of the snapshots"},
 	{Number: codeRPCUnavailable, Kind: fault.Unavailable, Says: "the compute service is not there", Hint: "check that the vmcompute service runs"},
 	{Number: codeBadLayer, Kind: fault.FailedPrecondition, Says: "the host does not recognise the image's layer format", Hint: "an image newer than the host can have such layers: use one of an older release, for example ltsc2022"},
-}
+}...)
 
 // retryable reports whether err is one of the two that runhcs retries: under
 // load Server 2019 reports a disk as attached before it is there.

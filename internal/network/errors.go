@@ -41,7 +41,7 @@ const startService = "check that the hns service runs"
 // codes are those of which isol knows what they mean for the user.
 // https://learn.microsoft.com/windows/win32/debug/system-error-codes and
 // https://learn.microsoft.com/windows/win32/com/com-error-codes (HCN_E_…).
-var codes = fault.Codes{
+var codes = append(fault.OutOfSpaceCodes("the system, where the network service keeps its state"), fault.Codes{
 	{Number: 5, Kind: fault.PermissionDenied, Hint: "the shim needs administrator rights"},                                                              // ERROR_ACCESS_DENIED
 	{Number: 126, Kind: fault.FailedPrecondition, Says: "the host has no network service for containers", Hint: "install the Containers feature"},       // ERROR_MOD_NOT_FOUND
 	{Number: 127, Kind: fault.FailedPrecondition, Says: "the host's network service is too old", Hint: "Windows Server 2019 and later have namespaces"}, // ERROR_PROC_NOT_FOUND
@@ -55,4 +55,4 @@ var codes = fault.Codes{
 	{Number: 0x803b0020, Kind: fault.Unavailable, Says: "the network service is stopping", Hint: startService},                                                   // HCN_E_MANAGER_STOPPED
 	{Number: 0x803b002b, Kind: fault.FailedPrecondition, Says: "another namespace has the endpoint", Hint: "name that namespace, or use an endpoint of its own"}, // HCN_E_ENDPOINT_NAMESPACE_ALREADY_EXISTS
 	{Number: 0x803b002c, Kind: fault.FailedPrecondition, Says: "it is still in use", Hint: "end the container that is in it"},                                    // HCN_E_ENTITY_HAS_REFERENCES
-}
+}...)

@@ -49,6 +49,7 @@ type bootVMs struct {
 	machines *guest.Machines
 	tool     *string
 	log      *slog.Logger
+	copy     func(from, to string) error // of the VM's scratch; nil: as the system does
 }
 
 func (b bootVMs) Boot(ctx context.Context, plan *isolation.UVM, l layers.Layers, j *journal.Journal) (VM, error) {
@@ -56,7 +57,7 @@ func (b bootVMs) Boot(ctx context.Context, plan *isolation.UVM, l layers.Layers,
 		Owner: "containerd-shim-isol-v1.exe", Plan: plan, Layers: l, Host: b.host, Sockets: b.machines.Sockets,
 		NameToGUID: layerdriver.New(b.client).NameToGUID,
 		Namespace:  network.New(netdriver.New(b.client)).Namespace, Journal: j, Log: b.log,
-		Tool: *b.tool, HostBuild: 20348,
+		Tool: *b.tool, HostBuild: 20348, Copy: b.copy,
 		Deadlines: uvm.Deadlines{Connect: 5 * time.Second, Reason: 200 * time.Millisecond},
 	})
 	if err != nil {

@@ -152,7 +152,7 @@ func newLog(out io.Writer, opts options.Options, flags launch.Flags, end *ending
 	var handler slog.Handler = logs.Text(out, level)
 	if opts.Log.File.Set() && opts.Log.File.V != "" {
 		file, closer := logs.File(logs.FileOptions{
-			Path: opts.Log.File.V, MaxMB: int(opts.Log.FileMaxMB.V), Keep: int(opts.Log.FileKeep.V),
+			Path: opts.Log.File.V, MaxMB: int(opts.Log.FileMaxMB.V), Keep: int(opts.Log.FileKeep.V), Tell: slog.New(handler),
 		}, level)
 		end.include(func(context.Context) error { return closer.Close() })
 		handler = slog.NewMultiHandler(handler, file)

@@ -65,6 +65,9 @@ func Boot(ctx context.Context, cfg Config) (*UVM, error) {
 	if cfg.Journal == nil {
 		cfg.Journal = unwritten{}
 	}
+	if cfg.Copy == nil {
+		cfg.Copy = copyFile
+	}
 	b := &boot{cfg: cfg, phases: &hcs.PhaseRecord{Log: cfg.Log.With("vm", cfg.Plan.ID)}}
 	for _, p := range b.parts() {
 		if err := b.phases.Run(ctx, p.phase, p.name, p.do); err != nil {
@@ -133,7 +136,7 @@ func (b *boot) makeFiles(context.Context) (err error) {
 		return err
 	}
 	b.keep(func(context.Context) error { return b.cfg.struck(RemoveScratch(b.scratch), strike) })
-	return makeScratch(b.files.ScratchTemplate, b.scratch)
+	return makeScratch(b.files.ScratchTemplate, b.scratch, b.cfg.Copy)
 }
 
 func (b *boot) grant(ctx context.Context) error {

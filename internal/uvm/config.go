@@ -42,6 +42,10 @@ type Config struct {
 	// and nobody cleans up after a crash.
 	Journal Journal
 
+	// Copy copies the system template to the VM's scratch, where nothing is;
+	// what it leaves after an error is removed. nil: as this system copies.
+	Copy func(from, to string) error
+
 	Calls     *hcs.CallTable // takes note of calls to the guest; may be nil
 	Log       *slog.Logger   // nil: discarded
 	Deadlines Deadlines      // zero fields take the values of DefaultDeadlines

@@ -54,9 +54,9 @@ func scratchPath(folder string) string { return filepath.Join(folder, "vm", "san
 // crash leaves half copied is never booted.
 const partSuffix = ".part"
 
-// makeScratch copies the template to path, where nothing is. Whoever calls it
-// must call RemoveScratch, also after an error.
-func makeScratch(template, path string) error {
+// makeScratch copies the template to path, where nothing is, with copyFile.
+// Whoever calls it must call RemoveScratch, also after an error.
+func makeScratch(template, path string, copyFile func(from, to string) error) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return noScratch(path, err)
 	}
@@ -75,11 +75,10 @@ func makeScratch(template, path string) error {
 }
 
 func noScratch(path string, err error) error {
-	e := &fault.Error{Kind: fault.Internal, Op: "copy the utility VM's scratch", Subject: path, Err: err}
 	if fault.DiskFull(err) {
-		e.Kind, e.Hint = fault.ResourceExhausted, "free space on the volume of the snapshots: each utility VM needs a copy of its image's system template there"
+		return fault.Wrap(fault.OutOfSpace(err, "the snapshots: each utility VM needs a copy of its image's system template there"), "copy the utility VM's scratch", path)
 	}
-	return e
+	return &fault.Error{Kind: fault.Internal, Op: "copy the utility VM's scratch", Subject: path, Err: err}
 }
 
 // RemoveScratch removes the scratch that a VM has made at path, or half of it.

@@ -29,6 +29,7 @@ const (
 	ESharingViolation         HRESULT = 0x80070020 // ERROR_SHARING_VIOLATION
 	ENotSupported             HRESULT = 0x80070032 // ERROR_NOT_SUPPORTED
 	EFileExists               HRESULT = 0x80070050 // ERROR_FILE_EXISTS
+	EDiskFull                 HRESULT = 0x80070070 // ERROR_DISK_FULL
 	EInvalidArg               HRESULT = 0x80070057 // E_INVALIDARG
 	EAlreadyExists            HRESULT = 0x800700B7 // ERROR_ALREADY_EXISTS
 	EDirectory                HRESULT = 0x8007010B // ERROR_DIRECTORY

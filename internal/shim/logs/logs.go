@@ -6,12 +6,15 @@
 // nobody reads, what is logged is dropped, but for the first lines, which are
 // kept until containerd has dialled; and a reader that takes nothing is given
 // up: logging never makes a container wait. The file that options may name has
-// no such gap; it is bounded in size and number.
+// no such gap; it is bounded in size and number. While it cannot be written, as on
+// a full disk, its lines are lost, and the log of the pipe says so: once, and
+// once more when it goes on.
 package logs
 
 import (
 	"io"
 	"log/slog"
+	"sync"
 
 	"gopkg.in/natefinch/lumberjack.v2"
 
@@ -74,6 +77,9 @@ type FileOptions struct {
 	Path  string
 	MaxMB int // size at which a new file begins; 0: 10
 	Keep  int // old files that stay; 0: 3
+	// Tell is for what cannot be said in the file: that it takes no lines, and
+	// that it takes them again; nil: nobody is told.
+	Tell *slog.Logger
 }
 
 // File returns a handler that writes text lines to a rotating file. The file
@@ -86,5 +92,36 @@ func File(o FileOptions, level slog.Leveler) (slog.Handler, io.Closer) {
 		o.Keep = 3
 	}
 	f := &lumberjack.Logger{Filename: o.Path, MaxSize: o.MaxMB, MaxBackups: o.Keep}
-	return Text(f, level), f
+	if o.Tell == nil {
+		o.Tell = slog.New(slog.DiscardHandler)
+	}
+	return Text(&told{to: f, log: o.Tell.With("path", o.Path)}, level), f
+}
+
+// told is a file of which somebody hears when it takes no lines.
+type told struct {
+	to  io.Writer
+	log *slog.Logger
+
+	mu   sync.Mutex
+	lost int // lines, since one was taken. Guarded by mu.
+}
+
+// Write implements io.Writer.
+func (f *told) Write(b []byte) (int, error) {
+	n, err := f.to.Write(b)
+	f.mu.Lock()
+	lost := f.lost
+	f.lost++
+	if err == nil {
+		f.lost = 0
+	}
+	f.mu.Unlock()
+	switch {
+	case err != nil && lost == 0:
+		f.log.Warn("the log file takes no lines: they are here alone until it does", "error", fault.OutOfSpace(err, "the log file"))
+	case err == nil && lost > 0:
+		f.log.Info("the log file takes lines again", "lost", lost)
+	}
+	return n, err
 }

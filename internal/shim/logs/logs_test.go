@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -91,5 +92,65 @@ func TestFileIsBounded(t *testing.T) {
 	// lumberjack removes old files in the background: one more may be there.
 	if len(entries) < 2 || total > 5<<20 {
 		t.Errorf("%d files, %d bytes", len(entries), total)
+	}
+}
+
+// A full disk must neither end the shim's log nor fill it with complaints: the
+// log that containerd reads has every line, one that says what is the matter and
+// what to do, and one that says how many lines the file lacks.
+func TestFileOnFullDisk(t *testing.T) {
+	var pipe, file bytes.Buffer
+	disk := &fullDisk{to: &file, full: true}
+	here := Text(&pipe, slog.LevelInfo)
+	l := slog.New(slog.NewMultiHandler(here, Text(&told{to: disk, log: slog.New(here).With("path", "isol.log")}, slog.LevelInfo)))
+	for range 3 {
+		l.Info("line")
+	}
+	disk.full = false
+	l.Info("last")
+	want := `level=info msg=line
+level=warning msg="the log file takes no lines: they are here alone until it does" path=isol.log error="` + fault.ErrDiskFull.Error() + ` (free space on the volume of the log file)"
+level=info msg=line
+level=info msg=line
+level=info msg=last
+level=info msg="the log file takes lines again" path=isol.log lost=3
+`
+	if got := times.ReplaceAllString(pipe.String(), ""); got != want {
+		t.Errorf("containerd reads:\n%s\nwant:\n%s", got, want)
+	}
+	if got := times.ReplaceAllString(file.String(), ""); got != "level=info msg=last\n" {
+		t.Errorf("the file has %q", got)
+	}
+}
+
+type fullDisk struct {
+	to   io.Writer
+	full bool
+}
+
+func (d *fullDisk) Write(b []byte) (int, error) {
+	if d.full {
+		return 0, fault.ErrDiskFull
+	}
+	return d.to.Write(b)
+}
+
+// What the option names cannot be a file at all: the shim works on.
+func TestFileThatCannotBe(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(file, "isol.log")
+	var pipe bytes.Buffer
+	h, closer := File(FileOptions{Path: path, Tell: slog.New(Text(&pipe, slog.LevelInfo))}, slog.LevelInfo)
+	l := slog.New(h)
+	l.Info("one")
+	l.Info("two")
+	if n := strings.Count(pipe.String(), "takes no lines"); n != 1 || !strings.Contains(pipe.String(), path) {
+		t.Errorf("told %d times: %s", n, &pipe)
+	}
+	if err := closer.Close(); err != nil {
+		t.Error(err)
 	}
 }
