@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,17 +9,19 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/isolrun/isol/internal/journal"
 	"github.com/isolrun/isol/internal/shim/launch"
 )
 
-// tasksFolder is where containerd keeps the bundles of tasks, below its state
-// folder: the id of its task plugin, then namespace and task.
-const tasksFolder = "io.containerd.runtime.v2.task"
+// bundleFolders are where containerd keeps bundles, below its state folder: the
+// ids of its plugins for tasks and for sandboxes of the Sandbox API, then
+// namespace and task or sandbox.
+var bundleFolders = []string{"io.containerd.runtime.v2.task", "io.containerd.sandbox.controller.v1.shim"}
 
-// bundle is the folder of one task.
+// bundle is the folder of one task, or of one sandbox of the Sandbox API.
 type bundle struct {
 	Namespace, ID string
 	Path          string
@@ -32,7 +35,22 @@ func bundles(state string) ([]bundle, error) {
 	if _, err := os.Stat(state); err != nil {
 		return nil, fmt.Errorf("containerd's state folder: %w (name it with --state, as `state` in containerd's config.toml)", err)
 	}
-	root := filepath.Join(state, tasksFolder)
+	var found []bundle
+	for _, folder := range bundleFolders {
+		below, err := bundlesIn(filepath.Join(state, folder))
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, below...)
+	}
+	slices.SortStableFunc(found, func(a, b bundle) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.ID, b.ID))
+	})
+	return found, nil
+}
+
+// bundlesIn lists the bundles below the folder of one plugin.
+func bundlesIn(root string) ([]bundle, error) {
 	namespaces, err := folders(root)
 	if err != nil {
 		return nil, err

@@ -28,7 +28,7 @@ func explainCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "explain",
 		Usage:     "show the plan of a container: its isolation, why, and what crosses its boundary",
-		ArgsUsage: "BUNDLE|config.json",
+		ArgsUsage: "[BUNDLE|config.json]",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "options", Usage: "TOML file of runtime options, as a handler's options section in containerd's config"},
 			&cli.StringFlag{Name: "host", Usage: "TOML file of host facts, or server2016, server2019, server2022, server2025, win10, win11 (default: this machine; " + defaultHost + " where it is not Windows)"},
@@ -36,6 +36,7 @@ func explainCommand() *cli.Command {
 			&cli.StringFlag{Name: "uvm-build", Usage: "build of the utility VM (default: the image's)"},
 			&cli.StringFlag{Name: "pod", Usage: "plan of the pod that the container joins: the file that explain --format json wrote for its sandbox"},
 			&cli.StringFlag{Name: "sandboxer", Value: podSandboxer, Usage: "of a pod's sandbox: " + podSandboxer + ", or " + shimSandboxer + " for the Sandbox API, which gives it no image"},
+			&cli.StringFlag{Name: "pod-config", Usage: "the pod's config, as crictl runp takes it, in place of a spec: its sandbox over the Sandbox API"},
 			&cli.StringFlag{Name: "config", Usage: "the node's config file (default: what the options name, or %ProgramData%\\isol\\config.toml)"},
 			&cli.StringFlag{Name: "namespace", Usage: "containerd's namespace, for the node's policy"},
 			&cli.StringFlag{Name: "id", Value: "container", Usage: "id of the container"},
@@ -43,8 +44,12 @@ func explainCommand() *cli.Command {
 			formatFlag(),
 		},
 		Action: func(_ context.Context, c *cli.Command) error {
-			if c.Args().Len() != 1 {
-				return errors.New("explain takes one argument: a bundle, or its config.json")
+			want := 1
+			if c.String("pod-config") != "" {
+				want = 0
+			}
+			if c.Args().Len() != want {
+				return errors.New("explain takes one argument, a bundle or its config.json; or --pod-config in place of it")
 			}
 			return explain(c, c.Args().First())
 		},
@@ -94,19 +99,13 @@ func write(c *cli.Command, e explanation) error {
 // readInput gathers what the shim would have at a create.
 func readInput(c *cli.Command, path string) (isolation.Input, error) {
 	in := isolation.Input{ID: c.String("id"), Namespace: c.String("namespace")}
-	spec, err := readSpec(path)
-	if err != nil {
-		return in, err
-	}
+	var err error
 	if in.Options, err = readOptions(c.String("options")); err != nil {
 		return in, err
 	}
-	switch s := c.String("sandboxer"); s {
-	case podSandboxer:
-	case shimSandboxer:
-		spec, in.Bare = oci.SandboxSpec(spec, in.ID, "", nil), true
-	default:
-		return in, fmt.Errorf("--sandboxer is %q: it is %s or %s", s, podSandboxer, shimSandboxer)
+	spec, err := requested(c, path, &in)
+	if err != nil {
+		return in, err
 	}
 	if in.Request, err = oci.Parse(spec, in.Options.DefaultAnnotations); err != nil {
 		return in, err
@@ -127,6 +126,40 @@ func readInput(c *cli.Command, path string) (isolation.Input, error) {
 	}
 	in.Pod, err = readPod(c.String("pod"))
 	return in, err
+}
+
+// requested reads what the client asks for: a container's spec, or the config of
+// a pod.
+func requested(c *cli.Command, path string, in *isolation.Input) (*specs.Spec, error) {
+	if file := c.String("pod-config"); file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("--pod-config: %w", err)
+		}
+		config, err := oci.PodConfigFromJSON(text)
+		if err != nil {
+			return nil, fmt.Errorf("--pod-config %s: %w", filepath.Base(file), err)
+		}
+		spec, left := config.Spec(in.Options.AllowedPodAnnotations())
+		for _, key := range left {
+			in.Options.Notes = append(in.Options.Notes, options.Note{Input: options.Source("annotation " + key),
+				Text: "has no effect: option pod_annotations does not let it through"})
+		}
+		in.Bare, in.Ports = true, config.Ports
+		return oci.SandboxSpec(spec, in.ID, "", nil), nil
+	}
+	spec, err := readSpec(path)
+	if err != nil {
+		return nil, err
+	}
+	switch s := c.String("sandboxer"); s {
+	case podSandboxer:
+	case shimSandboxer:
+		spec, in.Bare = oci.SandboxSpec(spec, in.ID, "", nil), true
+	default:
+		return nil, fmt.Errorf("--sandboxer is %q: it is %s or %s", s, podSandboxer, shimSandboxer)
+	}
+	return spec, nil
 }
 
 func readSpec(path string) (*specs.Spec, error) {

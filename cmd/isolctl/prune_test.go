@@ -98,7 +98,13 @@ func (n *fakeNode) system(id, owner string) {
 // what it was made of, and returns the bundle's folder.
 func (n *fakeNode) task(t *testing.T, folder, id string) string {
 	t.Helper()
-	dir := filepath.Join(n.state, tasksFolder, "default", folder)
+	return n.bundle(t, bundleFolders[0], folder, id)
+}
+
+// bundle makes a bundle below the folder of one of containerd's plugins.
+func (n *fakeNode) bundle(t *testing.T, plugin, folder, id string) string {
+	t.Helper()
+	dir := filepath.Join(n.state, plugin, "default", folder)
 	must(t, os.MkdirAll(dir, 0o755))
 	j, err := journal.Create(filepath.Join(dir, journal.FileName), journal.Header{ID: id})
 	must(t, err)
@@ -172,6 +178,24 @@ func TestPrune(t *testing.T) {
 	}
 	if all, err := n.pruned(t); err != nil || len(all) != 1 {
 		t.Errorf("a second prune found %v, %v", all, err)
+	}
+}
+
+// The sandboxes of the Sandbox API have a folder of their own: a pod whose shim
+// died there would keep its VM for ever.
+func TestPruneSandboxes(t *testing.T) {
+	n := newNode(t)
+	n.system("pod@vm", shim.Owner)
+	n.task(t, "z", "z")
+	pod := n.bundle(t, "io.containerd.sandbox.controller.v1.shim", "pod", "pod")
+	out, err := n.ctl(listCommand)
+	if err != nil || !strings.Contains(out, "gone") {
+		t.Errorf("list: %v, %s", err, out)
+	}
+	all, err := n.pruned(t)
+	must(t, err)
+	if len(all) != 2 || all[0].Bundle != pod || all[0].Verdict != verdictReleased || all[1].ID != "z" {
+		t.Errorf("prune: %+v", all)
 	}
 }
 

@@ -26,6 +26,9 @@ func writeExplanation(w io.Writer, e explanation) error {
 		}
 	}
 	t.crossings(e.Plan)
+	if n := e.Plan.Container.Network; e.Plan.Role != isolation.RoleWorkload && (n.NamespaceID != "" || len(n.EndpointIDs) > 0) {
+		t.printf("  and the ports of the host that its endpoints publish: isolctl show lists them when it runs\n")
+	}
 	t.mounts(e.Plan)
 	for _, d := range e.Documents {
 		t.document(d)

@@ -33,7 +33,7 @@ func Decide(in Input) (*Plan, error) {
 	d.plan.Reasons = make([]Reason, 0, 8)
 	for _, step := range []func() error{
 		d.checkRole, d.checkPlatform, d.refuseAsks, d.choose, d.checkHost, d.checkVersions, d.hostProcess,
-		d.utilityVM, d.resources, d.mounts, d.devices, d.network, d.credentials, d.extras,
+		d.utilityVM, d.resources, d.mounts, d.devices, d.network, d.ports, d.credentials, d.extras,
 	} {
 		if err := step(); err != nil {
 			return nil, err

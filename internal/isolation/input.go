@@ -25,6 +25,8 @@ type Input struct {
 	// Pod is the plan of the pod that a container joins: Request.Role is
 	// RoleWorkload exactly when it is not nil.
 	Pod *Plan
+	// Ports are those of the pod's config, which only the Sandbox API hands over.
+	Ports []oci.PodPort
 	// Bare says that the pod has no container of its own: containerd makes it
 	// through the Sandbox API, which needs no pause image.
 	Bare bool

@@ -154,6 +154,7 @@ type Network struct {
 	DNSSearch           []string `json:"dnsSearch,omitempty"`
 	UnqualifiedDNSQuery bool     `json:"unqualifiedDNSQuery,omitempty"`
 	SharedContainer     string   `json:"sharedContainer,omitempty"` // id of the container whose namespace is shared
+	Ports               []Port   `json:"ports,omitempty"`           // that the pod's config asks for; the CNI plugins open them
 }
 
 // RegistryValue is one registry value set in the container or the VM.
@@ -235,7 +236,8 @@ const (
 	CrossDisk        CrossingKind = "disk"
 	CrossPipe        CrossingKind = "named pipe"
 	CrossNamespace   CrossingKind = "network namespace"
-	CrossEndpoint    CrossingKind = "network endpoint" // with the ports that its policies publish
+	CrossEndpoint    CrossingKind = "network endpoint"
+	CrossPort        CrossingKind = "published port"
 	CrossContainer   CrossingKind = "network of another container"
 	CrossDevice      CrossingKind = "device"
 	CrossCredential  CrossingKind = "credential"

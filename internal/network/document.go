@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/isolation"
 )
 
 // The documents of the network service, as far as isol reads and writes them.
@@ -78,11 +79,57 @@ func endpointsOf(namespace string) ([]string, error) {
 }
 
 func parseEndpoint(id, text string) (Endpoint, error) {
-	var e struct{ Name, MacAddress string }
+	var e struct {
+		Name, MacAddress string
+		Policies         []policy
+	}
 	if err := json.Unmarshal([]byte(text), &e); err != nil {
 		return Endpoint{}, nonsense("endpoint", text, err)
 	}
-	return Endpoint{ID: id, Name: e.Name, MAC: e.MacAddress, Settings: json.RawMessage(text)}, nil
+	out := Endpoint{ID: id, Name: e.Name, MAC: e.MacAddress, Settings: json.RawMessage(text)}
+	name := e.Name
+	if name == "" {
+		name = id
+	}
+	for _, p := range e.Policies {
+		if p.Type != portMapping {
+			continue // routes, filters, encapsulation: nothing that the host publishes
+		}
+		port, err := p.port()
+		if err != nil {
+			return Endpoint{}, nonsense("endpoint", text, err)
+		}
+		port.Source = "endpoint " + name
+		out.Ports = append(out.Ports, port)
+	}
+	return out, nil
+}
+
+// policy is one of an endpoint's.
+type policy struct {
+	Type     string
+	Settings json.RawMessage
+}
+
+// portMapping is the type of a policy that publishes a port of the host:
+// PortMappingPolicySetting of the schemas.
+const portMapping = "PortMapping"
+
+// port reads the settings of a port mapping. A protocol is a number of IANA's.
+func (p policy) port() (isolation.Port, error) {
+	var s struct {
+		Protocol                   uint32
+		InternalPort, ExternalPort uint16
+		VIP                        string
+	}
+	if err := json.Unmarshal(p.Settings, &s); err != nil {
+		return isolation.Port{}, fmt.Errorf("policy %s: %w", p.Type, err)
+	}
+	protocol := map[uint32]string{6: "TCP", 17: "UDP", 132: "SCTP"}[s.Protocol]
+	if protocol == "" {
+		protocol = fmt.Sprint("protocol ", s.Protocol)
+	}
+	return isolation.Port{Protocol: protocol, HostIP: s.VIP, HostPort: s.ExternalPort, ContainerPort: s.InternalPort}, nil
 }
 
 // sortEndpoints puts those named …eth0 first and leaves the rest as it is: the

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/isolation"
 )
 
 // The first adapter becomes the pod's eth0, whose address Kubernetes publishes.
@@ -53,6 +54,36 @@ func TestEndpointsOf(t *testing.T) {
 	got, err := endpointsOf(`{"Resources":[{"Type":"Container","Data":{"ID":"c1"}},{"Type":"Endpoint","Data":{"Id":"e2"}},{"Type":"Endpoint","Data":{"ID":"e1"}}]}`)
 	if diff := cmp.Diff([]string{"e2", "e1"}, got); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)
+	}
+}
+
+// The ports that the policies of an endpoint publish: those of hcsshim's
+// PortMappingPolicySetting, and nothing of the policies beside them.
+func TestPortsOfEndpoint(t *testing.T) {
+	mapping := func(settings string) string {
+		return `{"Name":"web_eth0","Policies":[{"Type":"OutBoundNAT","Settings":{"Exceptions":["10.0.0.0/8"]}},{"Type":"SDNRoute"},{"Type":"PortMapping","Settings":` + settings + `}]}`
+	}
+	for _, tc := range []struct {
+		name, text string
+		want       []isolation.Port
+	}{
+		{"none", `{"Name":"a"}`, nil},
+		{"others", `{"Name":"a","Policies":[{"Type":"ACL","Settings":{"Protocols":"6","LocalPorts":"80"}}]}`, nil},
+		{"TCP", mapping(`{"Protocol":6,"InternalPort":80,"ExternalPort":8080}`), []isolation.Port{{Protocol: "TCP", HostPort: 8080, ContainerPort: 80, Source: "endpoint web_eth0"}}},
+		{"UDP at an address", mapping(`{"Protocol":17,"InternalPort":53,"ExternalPort":5353,"VIP":"10.1.2.3","Flags":1}`),
+			[]isolation.Port{{Protocol: "UDP", HostIP: "10.1.2.3", HostPort: 5353, ContainerPort: 53, Source: "endpoint web_eth0"}}},
+		{"another protocol", mapping(`{"Protocol":47}`), []isolation.Port{{Protocol: "protocol 47", Source: "endpoint web_eth0"}}},
+		{"no name", `{"Policies":[{"Type":"PortMapping","Settings":{"Protocol":132,"ExternalPort":9}}]}`, []isolation.Port{{Protocol: "SCTP", HostPort: 9, Source: "endpoint e1"}}},
+	} {
+		e, err := parseEndpoint("e1", tc.text)
+		if d := cmp.Diff(tc.want, e.Ports); d != "" || err != nil {
+			t.Errorf("%s: %v\n%s", tc.name, err, d)
+		}
+	}
+	for _, settings := range []string{`null,"x":1}`, `{"ExternalPort":70000}`, `"80"`} {
+		if e, err := parseEndpoint("e1", mapping(settings)); !fault.Is(err, fault.Internal) {
+			t.Errorf("%s: %+v, %v", settings, e, err)
+		}
 	}
 }
 

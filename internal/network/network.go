@@ -2,6 +2,7 @@
 // has, and how one is made of endpoints and removed.
 //
 //	plan ─▶ namespace id ──▶ Namespaces.Check ─────▶ HCS joins it        (process isolation)
+//	                     ├─▶ Namespaces.Ports ─────▶ what crosses the boundary, for the log and for diagnostics
 //	                     └─▶ Namespaces.Namespace ─▶ adapters of the VM  (Hyper-V isolation)
 //	plan ─▶ endpoint ids ──▶ Namespaces.Create ────▶ namespace id, as above; Namespaces.Remove at the end
 //
@@ -39,6 +40,7 @@ import (
 	"github.com/Microsoft/go-winio/pkg/guid"
 
 	"github.com/isolrun/isol/internal/fault"
+	"github.com/isolrun/isol/internal/isolation"
 )
 
 // Kind is a kind of object of the network service.
@@ -80,7 +82,8 @@ type Endpoint struct {
 	ID       string
 	Name     string
 	MAC      string
-	Settings json.RawMessage // all of it, as HCN describes it
+	Ports    []isolation.Port // of the host, that its policies publish
+	Settings json.RawMessage  // all of it, as HCN describes it
 }
 
 // Namespace is a network namespace (compartment) of the host.
@@ -109,6 +112,17 @@ func (n *Namespaces) Check(ctx context.Context, id string) error {
 func (n *Namespaces) Namespace(ctx context.Context, id string) (Namespace, error) {
 	ns, err := await(ctx, func() (Namespace, error) { return n.read(id) }, nil)
 	return ns, fault.Wrap(err, "read network namespace", id)
+}
+
+// Ports returns the ports of the host that the policies of a namespace's
+// endpoints publish, in the order of the endpoints. Errors: those of Namespace.
+func (n *Namespaces) Ports(ctx context.Context, id string) ([]isolation.Port, error) {
+	ns, err := n.Namespace(ctx, id)
+	var ports []isolation.Port
+	for _, e := range ns.Endpoints {
+		ports = append(ports, e.Ports...)
+	}
+	return ports, err
 }
 
 // Create makes a namespace with the id that the caller chose and adds the

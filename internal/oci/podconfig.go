@@ -112,6 +112,9 @@ func (c *PodConfig) read(value []byte) error {
 	}.read(value)
 }
 
+// podProtocols are CRI's, by their numbers.
+var podProtocols = [...]string{"TCP", "UDP", "SCTP"}
+
 func (c *PodConfig) readPort(value []byte) error {
 	var protocol uint64
 	var p PodPort
@@ -127,11 +130,10 @@ func (c *PodConfig) readPort(value []byte) error {
 	if err != nil {
 		return err
 	}
-	names := []string{"TCP", "UDP", "SCTP"}
-	if protocol >= uint64(len(names)) {
-		return fmt.Errorf("port_mappings: protocol %d is none of %s", protocol, strings.Join(names, ", "))
+	if protocol >= uint64(len(podProtocols)) {
+		return fmt.Errorf("port_mappings: protocol %d is none of %s", protocol, strings.Join(podProtocols[:], ", "))
 	}
-	p.Protocol = names[protocol]
+	p.Protocol = podProtocols[protocol]
 	c.Ports = append(c.Ports, p)
 	return nil
 }

@@ -33,7 +33,11 @@
 // for the sake of runhcs' users and that does nothing leaves a [Note].
 package options
 
-import "time"
+import (
+	"time"
+
+	"github.com/isolrun/isol/internal/oci"
+)
 
 // Source names the input that gave an option: "option isolation" for TOML,
 // "runhcs option sandbox_isolation" for protobuf. Empty: nobody gave it.
@@ -74,6 +78,16 @@ type Options struct {
 
 	// Notes tells which options were accepted and have no effect, and why.
 	Notes []Note
+}
+
+// AllowedPodAnnotations are the patterns of annotations that the author of a
+// pod made by the Sandbox API may set: what option pod_annotations says, else
+// [oci.DefaultPodAnnotations].
+func (o Options) AllowedPodAnnotations() []string {
+	if o.PodAnnotations.Set() {
+		return o.PodAnnotations.V
+	}
+	return oci.DefaultPodAnnotations()
 }
 
 // VM are the defaults of the utility VM.

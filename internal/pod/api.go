@@ -163,8 +163,8 @@ type UpdateCPU struct {
 // TaskInfo describes a task for diagnostics.
 type TaskInfo struct {
 	State
-	Plan   *isolation.Plan
-	Execs  []State    // in the order of their ids
-	Phases []hcs.Span // of bringing it up, with those of the VM that was booted for it
-	VM     VM         // that it owns; nil for none
+	Plan   *isolation.Plan // with the ports that its network publishes
+	Execs  []State         // in the order of their ids
+	Phases []hcs.Span      // of bringing it up, with those of the VM that was booted for it
+	VM     VM              // that it owns; nil for none
 }

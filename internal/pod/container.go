@@ -32,6 +32,10 @@ type container struct {
 	frame   *frame // compute, if this is a sandbox in which nothing runs; nil for none
 	in      VM     // that the container is in; nil for none
 	hot     hotMounts
+	// ports are those of the host that lead here; networked says that they were
+	// read. Set before the container is the task's.
+	ports     []isolation.Port
+	networked bool
 	// makeSure ends the system through a new handle, if it still runs. It is
 	// for an end that our own handle did not see: the service went away, or
 	// did not answer.

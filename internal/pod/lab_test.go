@@ -31,10 +31,12 @@ type lab struct {
 	events *journalOfEvents
 	bundle string
 	extra  func(*Config)
-	killed func()            // called when a fault kills the shim
-	cni    *cni              // nil: no networks
-	jobs   *jobs             // nil: no HostProcess containers
-	shape  func(*CreateTask) // makes wholeLife's request another; nil: it is a process container's
+	killed func() // called when a fault kills the shim
+	cni    *cni   // nil: no networks
+
+	policies map[string]string // of the endpoint of that name, in the words of its document
+	jobs     *jobs             // nil: no HostProcess containers
+	shape    func(*CreateTask) // makes wholeLife's request another; nil: it is a process container's
 }
 
 // scratch is the writable layer of the tests' containers.

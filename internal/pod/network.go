@@ -7,6 +7,7 @@ import (
 
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/hcs"
+	"github.com/isolrun/isol/internal/isolation"
 	"github.com/isolrun/isol/internal/journal"
 )
 
@@ -15,6 +16,10 @@ import (
 type Networks interface {
 	// Check returns nil if there is such a namespace, NotFound if there is not.
 	Check(ctx context.Context, id string) error
+
+	// Ports returns the ports of the host that the endpoints in a namespace
+	// publish. Errors: NotFound if it, or one of its endpoints, is not there.
+	Ports(ctx context.Context, id string) ([]isolation.Port, error)
 
 	// Create makes a namespace with the given id of the endpoints. Whoever
 	// calls it must call Remove, also after an error.
@@ -39,7 +44,10 @@ func join(cfg *Config, s *steps, req *CreateTask, c *container) (joined, error) 
 	switch {
 	case n.NamespaceID != "" && cfg.Networks != nil:
 		return joined{id: n.NamespaceID}, s.do("network", cfg.Deadlines.Network, func(ctx context.Context) error {
-			return mustExist(cfg.Networks.Check(ctx, n.NamespaceID))
+			if req.Plan.Role == isolation.RoleWorkload { // its pod has told what the namespace opens
+				return mustExist(cfg.Networks.Check(ctx, n.NamespaceID))
+			}
+			return c.listPorts(ctx, cfg.Networks, req.Plan, n.NamespaceID)
 		})
 	case n.NamespaceID != "" || len(n.EndpointIDs) == 0:
 		return joined{id: n.NamespaceID}, nil
@@ -63,9 +71,35 @@ func join(cfg *Config, s *steps, req *CreateTask, c *container) (joined, error) 
 		c.hold("network namespace "+made.id, entry, cfg.Deadlines.Network, func(ctx context.Context) error {
 			return cfg.Networks.Remove(ctx, made.id)
 		})
-		return mustExist(cfg.Networks.Create(ctx, made.id, n.EndpointIDs))
+		if err := mustExist(cfg.Networks.Create(ctx, made.id, n.EndpointIDs)); err != nil {
+			return err
+		}
+		return c.listPorts(ctx, cfg.Networks, req.Plan, made.id)
 	})
 	return made, err
+}
+
+// listPorts reads which ports of the host lead to the container, and tells of
+// each as of every other crossing: what the endpoints publish is known only
+// here. A network that cannot be read fails the create, as it does where a VM
+// needs its adapters: an opening must not go untold.
+func (c *container) listPorts(ctx context.Context, networks Networks, plan *isolation.Plan, namespace string) error {
+	ports, err := networks.Ports(ctx, namespace)
+	if err != nil {
+		return mustExist(err)
+	}
+	c.ports, c.networked = ports, true
+	before := len(plan.Reasons)
+	now := plan.Publishing(ports)
+	for _, crossing := range now.Crossings {
+		if crossing.Kind == isolation.CrossPort {
+			c.log.Info("crossing", "kind", crossing.Kind, "host", crossing.Host, "inside", crossing.Inside, "write", crossing.Write, "source", crossing.Source)
+		}
+	}
+	for _, reason := range now.Reasons[before:] {
+		c.log.Warn("decided", "decision", reason.Decision, "input", reason.Input, "why", reason.Why)
+	}
+	return nil
 }
 
 // mustExist turns "not found" around: what the spec names and the host does

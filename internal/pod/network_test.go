@@ -39,7 +39,7 @@ func (l *lab) network(namespace bool) {
 	resources := ""
 	for i, name := range []string{"net1", "eth0"} {
 		id := fmt.Sprintf("bbbbbbbb-0000-0000-0000-00000000000%d", i+1)
-		h, err := c.client.CreateNetworkObject(l.Context(), hcsemu.Endpoint, net, hcsemu.GUID(id), `{"Name":"`+name+`"}`)
+		h, err := c.client.CreateNetworkObject(l.Context(), hcsemu.Endpoint, net, hcsemu.GUID(id), `{"Name":"`+name+`"`+l.policies[name]+`}`)
 		l.must(err)
 		l.must(c.client.CloseNetworkObject(h))
 		c.endpoints = append(c.endpoints, id)
@@ -204,6 +204,33 @@ func TestNetworkFailsInVM(t *testing.T) {
 			}
 			l.nothingLeft()
 		})
+	}
+}
+
+// The ports that endpoints publish show in diagnostics, in both modes, of a pod's
+// namespace and of one that isol makes; and once: the containers of a pod have none.
+func TestPortsOfEndpoints(t *testing.T) {
+	for _, mode := range []isolation.Mode{isolation.ModeProcess, isolation.ModeHyperV} {
+		for _, namespace := range []bool{true, false} {
+			l := newVMLab(t)
+			l.policies = map[string]string{"eth0": `,"Policies":[{"Type":"PortMapping","Settings":{"Protocol":6,"InternalPort":80,"ExternalPort":8080}}]`}
+			l.network(namespace)
+			req := l.withEndpoints(l.isolated("web", isolation.RoleStandalone, "ping -t localhost"))
+			req.Plan.Mode = mode
+			if namespace {
+				req.Plan.Container.Network = isolation.Network{NamespaceID: cniNamespace}
+			}
+			l.must(l.pod.Create(l.Context(), req))
+			l.start("web", "")
+			want := isolation.Crossing{Kind: isolation.CrossPort, Host: "TCP 8080", Inside: "port 80", Write: true, Source: "endpoint eth0"}
+			if got := l.pod.Tasks()[0].Plan.Crossings; !slices.Contains(got, want) || slices.Contains(req.Plan.Crossings, want) {
+				t.Errorf("mode %v, namespace %v: crossings %v; of the request %v", mode, namespace, got, req.Plan.Crossings)
+			}
+			l.must(l.kill("web", ""))
+			l.wait("web", "")
+			l.delete("web", "")
+			l.nothingLeft()
+		}
 	}
 }
 

@@ -227,9 +227,12 @@ func (p *Pod) State(id, execID string) (State, error) {
 func (p *Pod) Tasks() []TaskInfo {
 	var out []TaskInfo
 	for _, t := range p.all() {
-		info := TaskInfo{State: t.init.describe(), Plan: t.plan}
+		info := TaskInfo{State: t.init.describe(), Plan: t.currentPlan()}
 		if t.init.current() != stateCreating && t.container != nil { // it is being set while creating
 			info.Phases, info.VM = t.spans(), t.container.machine()
+			if t.container.networked {
+				info.Plan = info.Plan.Publishing(t.container.ports)
+			}
 		}
 		for _, e := range t.allExecs() {
 			info.Execs = append(info.Execs, e.describe())

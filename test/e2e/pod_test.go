@@ -3,13 +3,17 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/isolrun/isol/internal/isolation"
+	"github.com/isolrun/isol/internal/shim/diagnostics"
 	"github.com/isolrun/isol/test/cri"
 	"github.com/isolrun/isol/test/lab"
 )
@@ -24,6 +28,7 @@ func TestPod(t *testing.T) {
 			config.PortMappings = []*runtime.PortMapping{{ContainerPort: 80, HostPort: 8080}}
 			p := runPod(t, c, h.name, config)
 			sandboxIsReady(t, l, c, p, h.hyperv && !h.shim, !h.hyperv && !h.shim)
+			portIsListed(t, l, p, h.shim)
 
 			first := runContainer(t, p, "init", "cmd", "/c", "echo prepared& echo careful 1>&2")
 			if s := exited(t, p, first); s.GetExitCode() != 0 || s.GetReason() != "Completed" {
@@ -82,6 +87,23 @@ func sandboxIsReady(t *testing.T, l *lab.Lab, c *cri.Client, p *cri.Pod, vm, pau
 	}
 	if n := programs(t, l, "ping.exe"); (n == 1) != pause || n > 1 {
 		t.Errorf("%d pause processes on the host, want one: %v", n, pause)
+	}
+}
+
+// portIsListed looks for the host port that the pod asked for where an operator
+// does: the plugin has made a policy of it, which isol has read.
+func portIsListed(t *testing.T, l *lab.Lab, p *cri.Pod, shim bool) {
+	t.Helper()
+	var r diagnostics.Report
+	if err := json.Unmarshal([]byte(isolctl(t, l)("show", "--format", "json", p.ID).Stdout), &r); err != nil {
+		t.Fatal(err)
+	}
+	want := isolation.Crossing{Kind: isolation.CrossPort, Host: "TCP 8080", Inside: "port 80", Write: true, Source: "endpoint " + p.ID + "_eth0"}
+	if shim { // the request carries the pod's configuration too
+		want.Source = "pod config port_mappings[0], " + want.Source
+	}
+	if len(r.Tasks) != 1 || !slices.Contains(r.Tasks[0].Plan.Crossings, want) {
+		t.Errorf("the sandbox's crossings: %+v; want %+v among them", r.Tasks, want)
 	}
 }
 

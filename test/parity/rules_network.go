@@ -12,8 +12,8 @@ var networkRules = []compare.Rule{
 	},
 	{
 		Name: "a namespace is looked up first", Path: "call/Hcn*Namespace*%call/Hcn*Endpoint*%order/Hcn*", Runs: "network/*%pods/*",
-		What: "`HcnEnumerateNamespaces`, `HcnOpenNamespace`, `HcnQueryNamespaceProperties` come before anything is made; runhcs passes the namespace on in process isolation, and in a VM looks it up before and after its endpoints",
-		Why:  "A namespace that is not there is told by its name, before a layer is mounted or a VM booted.",
+		What: "`HcnEnumerateNamespaces`, `HcnOpenNamespace`, `HcnQueryNamespaceProperties` come before anything is made, and the same of its endpoints; runhcs passes the namespace on in process isolation, and in a VM looks it up before and after its endpoints",
+		Why:  "A namespace that is not there is told by its name, before a layer is mounted or a VM booted; the ports of the host that its endpoints publish are crossings.",
 		Link: "architecture.md#where-to-find-the-line-that",
 	},
 	{

@@ -34,10 +34,11 @@ func (r *Reader) AdmitSandbox(req Sandbox) (pod.CreateTask, error) {
 		return pod.CreateTask{}, err
 	}
 	in := isolation.Input{ID: req.ID, Namespace: req.Namespace, Options: opts, Bare: true}
-	spec, left, err := sandboxSpec(req, opts)
+	spec, ports, left, err := sandboxSpec(req, opts)
 	if err != nil {
 		return pod.CreateTask{}, err
 	}
+	in.Ports = ports
 	if in.Request, err = oci.Parse(spec, opts.DefaultAnnotations); err != nil {
 		return pod.CreateTask{}, err
 	}
@@ -61,28 +62,24 @@ func (r *Reader) AdmitSandbox(req Sandbox) (pod.CreateTask, error) {
 	return pod.CreateTask{ID: req.ID, Bundle: req.Bundle, Plan: plan, Layers: found, Rootfs: req.Rootfs}, isolation.Runnable(plan)
 }
 
-// sandboxSpec makes the sandbox's spec. left are the pod's annotations that
-// were not let through.
-func sandboxSpec(req Sandbox, opts options.Options) (spec *specs.Spec, left []string, err error) {
+// sandboxSpec makes the sandbox's spec. ports are those of the pod's config,
+// left the pod's annotations that were not let through.
+func sandboxSpec(req Sandbox, opts options.Options) (spec *specs.Spec, ports []oci.PodPort, left []string, err error) {
 	if req.ConfigType == "" {
 		spec, err := oci.Read(req.Bundle)
 		if fault.Is(err, fault.NotFound) {
-			return nil, nil, &fault.Error{Kind: fault.InvalidArgument, Op: "create sandbox", Subject: req.ID,
+			return nil, nil, nil, &fault.Error{Kind: fault.InvalidArgument, Op: "create sandbox", Subject: req.ID,
 				Detail: "there is neither a pod config in the request nor a config.json in the bundle", Hint: "send CRI's PodSandboxConfig as the options"}
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
-		return oci.SandboxSpec(spec, req.ID, req.NetworkID, req.Annotations), nil, nil
+		return oci.SandboxSpec(spec, req.ID, req.NetworkID, req.Annotations), nil, nil, nil
 	}
 	config, err := oci.PodConfigFromAny(req.ConfigType, req.Config)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	allowed := opts.PodAnnotations.V
-	if !opts.PodAnnotations.Set() {
-		allowed = oci.DefaultPodAnnotations()
-	}
-	spec, left = config.Spec(allowed)
-	return oci.SandboxSpec(spec, req.ID, req.NetworkID, req.Annotations), left, nil
+	spec, left = config.Spec(opts.AllowedPodAnnotations())
+	return oci.SandboxSpec(spec, req.ID, req.NetworkID, req.Annotations), config.Ports, left, nil
 }
