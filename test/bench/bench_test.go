@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/containerd/api/types"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/isolrun/isol/test/bench/driver"
 	"github.com/isolrun/isol/test/bench/figure"
 	"github.com/isolrun/isol/test/hcsemu"
 	"github.com/isolrun/isol/test/lab"
@@ -132,15 +132,15 @@ func TestParse(t *testing.T) {
 
 // Throughput without a shim is that of the image's own program.
 func TestImageFile(t *testing.T) {
-	mount := driver.Mount{Type: "windows-layer", Options: []string{"rw", `parentLayerPaths=["C:\\snapshots\\1"]`}}
-	got, err := imageFile([]driver.Mount{mount}, `Windows\x.exe`)
+	mount := &types.Mount{Type: "windows-layer", Options: []string{"rw", `parentLayerPaths=["C:\\snapshots\\1"]`}}
+	got, err := imageFile([]*types.Mount{mount}, `Windows\x.exe`)
 	if want := `C:\snapshots\1\Files\Windows\x.exe`; err != nil || got != want {
 		t.Errorf("%q, %v, want %q", got, err, want)
 	}
 	for name, option := range map[string]string{
 		"no parent": "rw", "two": `parentLayerPaths=["a","b"]`, "noise": "parentLayerPaths=x",
 	} {
-		if got, err := imageFile([]driver.Mount{{Options: []string{option}}}, "x"); err == nil {
+		if got, err := imageFile([]*types.Mount{{Options: []string{option}}}, "x"); err == nil {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/containerd/containerd/api/types"
+
 	"github.com/isolrun/isol/test/bench/driver"
 	"github.com/isolrun/isol/test/bench/figure"
 )
@@ -37,7 +39,7 @@ type task struct {
 	id     string
 	guest  bool // it runs in a utility VM
 	bundle string
-	rootfs []driver.Mount
+	rootfs []*types.Mount
 	pid    uint32 // of the shim, in the lab
 	linux  int    // and on this machine
 	took   []taken

@@ -11,9 +11,7 @@ import (
 	"strings"
 	"time"
 
-	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
+	"github.com/containerd/containerd/api/types"
 
 	"github.com/isolrun/isol/test/bench/driver"
 	"github.com/isolrun/isol/test/bench/figure"
@@ -40,14 +38,12 @@ const idleExe = folder + `\benchidle.exe`
 // bench is a lab in which shims are measured.
 type bench struct {
 	lab     *lab.Lab
-	conn    *grpc.ClientConn // of containerd
 	driver  *driver.Client
 	process *lab.Process
 	stdin   io.Closer
 	samples figure.Samples
 	size    size
 	trace   io.Writer     // gets marks and the emulator's calls; nil for none
-	parent  string        // the image's snapshot
 	way     time.Duration // of a native call to the emulator and back
 	last    int           // of the emulator's calls that have been read
 	nets    []net         // of which the launches are still to be taken away
@@ -79,17 +75,11 @@ func openBench(ctx context.Context, l *lab.Lab, p programs, n size, trace io.Wri
 		b.samples.Add("exe", s.name, megabytes(float64(info.Size())))
 	}
 	var err error
-	if b.conn, err = l.Client(ctx); err != nil {
-		return nil, err
-	}
-	if b.parent, err = imageSnapshot(ctx, b.conn); err != nil {
-		return nil, errors.Join(err, b.conn.Close())
-	}
 	requests, stdin := io.Pipe()
 	stdout, replies := io.Pipe()
 	b.process, err = l.StartProcess(ctx, lab.Command{Args: []string{exe}, Stdin: requests, Stdout: replies})
 	if err != nil {
-		return nil, errors.Join(err, b.conn.Close())
+		return nil, err
 	}
 	go func() { <-b.process.Done(); replies.Close() }()
 	b.stdin, b.driver = stdin, driver.NewClient(stdin, stdout)
@@ -101,7 +91,7 @@ func (b *bench) close() error {
 	if _, ended := b.process.Wait(); ended != nil {
 		err = errors.Join(err, ended)
 	}
-	return errors.Join(err, b.conn.Close())
+	return err
 }
 
 // install copies a file into the lab.
@@ -115,39 +105,6 @@ func install(l *lab.Lab, to, from string) error {
 		return err
 	}
 	return os.WriteFile(name, content, 0o755)
-}
-
-const snapshotter = "windows"
-
-func withNamespace(ctx context.Context) context.Context {
-	return metadata.AppendToOutgoingContext(ctx, "containerd-namespace", "default")
-}
-
-// imageSnapshot returns the name of the one committed snapshot: the image's.
-func imageSnapshot(ctx context.Context, conn *grpc.ClientConn) (string, error) {
-	stream, err := snapshotsapi.NewSnapshotsClient(conn).List(withNamespace(ctx), &snapshotsapi.ListSnapshotsRequest{Snapshotter: snapshotter})
-	if err != nil {
-		return "", err
-	}
-	var names []string
-	for {
-		page, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return "", err
-		}
-		for _, s := range page.GetInfo() {
-			if s.GetKind() == snapshotsapi.Kind_COMMITTED {
-				names = append(names, s.GetName())
-			}
-		}
-	}
-	if len(names) != 1 {
-		return "", fmt.Errorf("the lab has the snapshots %q, one image was expected", names)
-	}
-	return names[0], nil
 }
 
 // container is what a task runs.
@@ -167,7 +124,7 @@ func (c container) windows() map[string]any {
 
 // prepare makes what containerd has ready before it runs a shim: the folder with
 // the spec, and the mounts of the root.
-func (b *bench) prepare(ctx context.Context, id string, c container) (string, []driver.Mount, error) {
+func (b *bench) prepare(ctx context.Context, id string, c container) (string, []*types.Mount, error) {
 	dir := folder + `\bundles\` + id
 	if err := os.MkdirAll(b.lab.Path(dir), 0o755); err != nil {
 		return "", nil, err
@@ -184,20 +141,12 @@ func (b *bench) prepare(ctx context.Context, id string, c container) (string, []
 	if err := os.WriteFile(b.lab.Path(dir+`\config.json`), spec, 0o644); err != nil {
 		return "", nil, err
 	}
-	prepared, err := snapshotsapi.NewSnapshotsClient(b.conn).Prepare(withNamespace(ctx),
-		&snapshotsapi.PrepareSnapshotRequest{Snapshotter: snapshotter, Key: id, Parent: b.parent})
-	if err != nil {
-		return "", nil, fmt.Errorf("prepare a snapshot: %w", err)
-	}
-	var mounts []driver.Mount
-	for _, m := range prepared.GetMounts() {
-		mounts = append(mounts, driver.Mount{Type: m.GetType(), Source: m.GetSource(), Target: m.GetTarget(), Options: m.GetOptions()})
-	}
-	return dir, mounts, nil
+	mounts, err := b.lab.Rootfs(ctx, id)
+	return dir, mounts, err
 }
 
 // imageFile is where a file of the image's only layer lies in the lab.
-func imageFile(rootfs []driver.Mount, name string) (string, error) {
+func imageFile(rootfs []*types.Mount, name string) (string, error) {
 	const option = "parentLayerPaths="
 	for _, m := range rootfs {
 		for _, o := range m.Options {

@@ -278,12 +278,8 @@ func (s *stage) prepare(ctx context.Context, r scenario.Run, t scenario.Task, pl
 	if err := json.Unmarshal(config, &spec); err == nil { // a scenario may want it broken
 		task.TTY = spec.Process.Terminal
 	}
-	mounts, err := s.Rootfs(ctx, id)
-	if err != nil {
+	if task.Rootfs, err = s.Rootfs(ctx, id); err != nil {
 		return task, err
-	}
-	for _, m := range mounts {
-		task.Rootfs = append(task.Rootfs, driver.Mount{Type: m.GetType(), Source: m.GetSource(), Target: m.GetTarget(), Options: m.GetOptions()})
 	}
 	if len(r.Options) > 0 {
 		var options runhcsoptions.Options

@@ -22,6 +22,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/containerd/containerd/api/types"
 )
 
 // Exe is the driver's program.
@@ -87,12 +89,6 @@ const (
 	Deleted   Mark = "deleted"   // Delete has answered
 )
 
-// Mount is a mount of the container's root, as containerd hands it on.
-type Mount struct {
-	Type, Source, Target string
-	Options              []string
-}
-
 // Request is one thing to do. ID and Op are always needed, but for Crowd,
 // Disperse, Launch and Native, which are about no one task.
 type Request struct {
@@ -102,7 +98,7 @@ type Request struct {
 
 	Exe     string // Start, Clean, Launch: the program
 	Legacy  bool   // Start: it reads no BootstrapParams, as runhcs
-	Rootfs  []Mount
+	Rootfs  []*types.Mount
 	Exec    string   // Exec: its id
 	Args    []string // Exec, Direct: the command line
 	Streams bool     // Create, Exec: give the process an output
@@ -116,7 +112,7 @@ type Request struct {
 // Member is one of a crowd.
 type Member struct {
 	ID, Bundle string
-	Rootfs     []Mount
+	Rootfs     []*types.Mount
 }
 
 // Span is from one moment to another.

@@ -19,6 +19,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/containerd/containerd/api/types"
+
 	"github.com/isolrun/isol/test/parity/scenario"
 )
 
@@ -42,15 +44,9 @@ type Task struct {
 	ID      string
 	Bundle  string // its folder in the lab
 	Sandbox string // the name of its pod's sandbox, "" outside of pods and for the sandbox itself
-	Rootfs  []Mount
+	Rootfs  []*types.Mount
 	Options []byte // containerd.runhcs.v1.Options, empty for none
 	TTY     bool
-}
-
-// Mount is a mount of the container's root, as containerd hands it on.
-type Mount struct {
-	Type, Source, Target string
-	Options              []string
 }
 
 // Network is a network with what belongs to it.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	task "github.com/containerd/containerd/api/runtime/task/v2"
-	"github.com/containerd/containerd/api/types"
 	"github.com/containerd/ttrpc"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -20,10 +19,7 @@ const processType = "types.containerd.io/opencontainers/runtime-spec/1/Process"
 
 func (d *drive) create(ctx context.Context, client *ttrpc.Client, r driver.Request, m *marks) error {
 	tasks := task.NewTTRPCTaskClient(client)
-	request := &task.CreateTaskRequest{ID: r.ID, Bundle: r.Bundle}
-	for _, mount := range r.Rootfs {
-		request.Rootfs = append(request.Rootfs, &types.Mount{Type: mount.Type, Source: mount.Source, Target: mount.Target, Options: mount.Options})
-	}
+	request := &task.CreateTaskRequest{ID: r.ID, Bundle: r.Bundle, Rootfs: r.Rootfs}
 	if r.Streams {
 		s, err := newSink(r.ID)
 		if err != nil {

@@ -9,7 +9,6 @@ import (
 	"github.com/Microsoft/hcsshim/cmd/containerd-shim-runhcs-v1/options"
 	"github.com/Microsoft/hcsshim/cmd/containerd-shim-runhcs-v1/stats"
 	task "github.com/containerd/containerd/api/runtime/task/v2"
-	"github.com/containerd/containerd/api/types"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -84,10 +83,7 @@ func (p *play) create(ctx context.Context, t driver.Task, s scenario.Step) error
 	if err := p.connect(ctx, t); err != nil {
 		return err
 	}
-	request := &task.CreateTaskRequest{ID: t.ID, Bundle: t.Bundle, Terminal: t.TTY, Options: optionsOf(t)}
-	for _, m := range t.Rootfs {
-		request.Rootfs = append(request.Rootfs, &types.Mount{Type: m.Type, Source: m.Source, Target: m.Target, Options: m.Options})
-	}
+	request := &task.CreateTaskRequest{ID: t.ID, Bundle: t.Bundle, Rootfs: t.Rootfs, Terminal: t.TTY, Options: optionsOf(t)}
 	var err error
 	if request.Stdin, request.Stdout, request.Stderr, err = p.streams(t.ID, s, t.TTY); err != nil {
 		return err
