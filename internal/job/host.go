@@ -6,9 +6,9 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/isolrun/isol/internal/deadline"
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/isolation"
 )
@@ -145,35 +145,12 @@ func (h *Host) do(ctx context.Context, op, subject string, f, undo func() error)
 // within returns what f does, or ctx's error if ctx ends first. Then late gets
 // what f returns in the end, if it succeeds.
 func within[T any](ctx context.Context, op, subject string, f func() (T, error), late func(T)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	var decided atomic.Bool // whoever sets it first, f or ctx, decides the outcome
-	done := make(chan result, 1)
-	go func() {
-		v, err := f()
-		if decided.CompareAndSwap(false, true) {
-			done <- result{v, err}
-		} else if err == nil && late != nil {
+	v, err := deadline.Call(ctx, "Windows", f, func(v T, err error, isLate bool) {
+		if isLate && err == nil && late != nil {
 			late(v)
 		}
-	}()
-	var r result
-	select {
-	case r = <-done:
-	case <-ctx.Done():
-		if !decided.CompareAndSwap(false, true) {
-			r = <-done
-			break
-		}
-		r.err = &fault.Error{Detail: "Windows did not answer in time", Err: context.Cause(ctx)}
-	}
-	if r.err != nil {
-		var zero T
-		return zero, fault.Wrap(r.err, op, subject)
-	}
-	return r.value, nil
+	})
+	return v, fault.Wrap(err, op, subject)
 }
 
 // logon gets a token for the container.

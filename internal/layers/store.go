@@ -5,9 +5,9 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/isolrun/isol/internal/deadline"
 	"github.com/isolrun/isol/internal/fault"
 )
 
@@ -143,26 +143,13 @@ func (s *store) do(ctx context.Context, op, scratch string, f func() error, late
 	if err != nil {
 		return fault.Wrap(err, op, scratch)
 	}
-	var decided atomic.Bool // whoever sets it first, f or ctx, decides the outcome
-	done := make(chan error, 1)
-	go func() {
-		defer free()
-		err := f()
-		if decided.CompareAndSwap(false, true) {
-			done <- err
-		} else if err == nil && late != nil {
-			late()
-		}
-	}()
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		if decided.CompareAndSwap(false, true) {
-			err = &fault.Error{Detail: "the layer store did not answer in time", Err: context.Cause(ctx)}
-		} else {
-			err = <-done
-		}
-	}
+	_, err = deadline.Call(ctx, "the layer store", func() (struct{}, error) { return struct{}{}, f() },
+		func(_ struct{}, err error, isLate bool) {
+			defer free()
+			if isLate && err == nil && late != nil {
+				late()
+			}
+		})
 	return fault.Wrap(err, op, scratch)
 }
 

@@ -35,10 +35,10 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/Microsoft/go-winio/pkg/guid"
 
+	"github.com/isolrun/isol/internal/deadline"
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/isolation"
 )
@@ -93,6 +93,9 @@ type Namespace struct {
 	Endpoints []Endpoint      // in the order in which a VM gets them
 }
 
+// service is what an error calls the other side.
+const service = "the network service"
+
 // Namespaces works on the namespaces of one machine. Its methods may be called
 // from any goroutine. One whose ctx ends returns DeadlineExceeded or Canceled.
 type Namespaces struct{ driver Driver }
@@ -103,14 +106,14 @@ func New(d Driver) *Namespaces { return &Namespaces{d} }
 // Check reports whether there is such a namespace. Errors: nil if there is,
 // NotFound, those of the service.
 func (n *Namespaces) Check(ctx context.Context, id string) error {
-	_, err := await(ctx, func() (string, error) { return n.describe(KindNamespace, id) }, nil)
+	_, err := deadline.Call(ctx, service, func() (string, error) { return n.describe(KindNamespace, id) }, nil)
 	return fault.Wrap(err, "find network namespace", id)
 }
 
 // Namespace describes a namespace and its endpoints. Errors: NotFound if it, or
 // one of its endpoints, is not there; those of the service.
 func (n *Namespaces) Namespace(ctx context.Context, id string) (Namespace, error) {
-	ns, err := await(ctx, func() (Namespace, error) { return n.read(id) }, nil)
+	ns, err := deadline.Call(ctx, service, func() (Namespace, error) { return n.read(id) }, nil)
 	return ns, fault.Wrap(err, "read network namespace", id)
 }
 
@@ -140,8 +143,12 @@ func (n *Namespaces) Create(ctx context.Context, id string, endpointIDs []string
 		}
 		endpointIDs[i] = g.String()
 	}
-	_, err := await(ctx, func() (struct{}, error) { return struct{}{}, n.create(ctx, id, endpointIDs) },
-		func() { _ = n.remove(id) }) // nobody is left to hear of it; the id is in the caller's notes
+	_, err := deadline.Call(ctx, service, func() (struct{}, error) { return struct{}{}, n.create(ctx, id, endpointIDs) },
+		func(_ struct{}, _ error, late bool) {
+			if late {
+				_ = n.remove(id) // nobody is left to hear of it; the id is in the caller's notes
+			}
+		})
 	return fault.Wrap(err, "create network namespace", id)
 }
 
@@ -149,7 +156,7 @@ func (n *Namespaces) Create(ctx context.Context, id string, endpointIDs []string
 // stay. It is idempotent: a namespace that is not there is no error. Errors:
 // FailedPrecondition while a container is in it.
 func (n *Namespaces) Remove(ctx context.Context, id string) error {
-	_, err := await(ctx, func() (struct{}, error) { return struct{}{}, n.remove(id) }, nil)
+	_, err := deadline.Call(ctx, service, func() (struct{}, error) { return struct{}{}, n.remove(id) }, nil)
 	return fault.Wrap(err, "remove network namespace", id)
 }
 
@@ -239,34 +246,3 @@ func (n *Namespaces) remove(id string) error {
 
 // gone reports whether a call failed because the thing is not there.
 func gone(err error) bool { return fault.Is(err, fault.NotFound) }
-
-// await returns what f returns, or an error when ctx ends before: f goes on
-// then, and late, if given, runs after it. Exactly one of the two is told of
-// f's end: the caller or late.
-func await[T any](ctx context.Context, f func() (T, error), late func()) (T, error) {
-	type answer struct {
-		value T
-		err   error
-	}
-	var decided atomic.Bool // whoever sets it first, f or ctx, decides the outcome
-	done := make(chan answer, 1)
-	go func() {
-		v, err := f()
-		if decided.CompareAndSwap(false, true) {
-			done <- answer{v, err}
-		} else if late != nil {
-			late()
-		}
-	}()
-	select {
-	case a := <-done:
-		return a.value, a.err
-	case <-ctx.Done():
-		if decided.CompareAndSwap(false, true) {
-			var none T
-			return none, &fault.Error{Detail: "the network service did not answer in time", Err: context.Cause(ctx)}
-		}
-		a := <-done
-		return a.value, a.err
-	}
-}
