@@ -66,7 +66,7 @@ type CreateExec struct {
 type Kill struct {
 	ID     string
 	ExecID string // empty: the init
-	Signal uint32 // number as the client gave it: see ParseSignal
+	Signal uint32 // number as the client gave it
 	All    bool   // every process of the task; on a sandbox every task of the pod
 }
 
