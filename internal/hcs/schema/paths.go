@@ -38,14 +38,6 @@ func PathSCSI(controller string, lun uint8) string {
 	return fmt.Sprintf("%s%s/Attachments/%d", prefixSCSI, controller, lun)
 }
 
-// PathPMem names a persistent-memory device. Settings: VirtualPMemDevice.
-func PathPMem(device uint32) string { return fmt.Sprintf("%s%d", prefixPMem, device) }
-
-// PathPMemMapping names one image of a packed device. Settings: VirtualPMemMapping.
-func PathPMemMapping(device uint32, offset uint64) string {
-	return fmt.Sprintf("%s%d/Mappings/%d", prefixPMem, device, offset)
-}
-
 // PathPCI names an assigned device by its VMBus GUID. Settings: VirtualPCIDevice.
 func PathPCI(vmbusGUID string) string { return prefixPCI + vmbusGUID }
 
