@@ -17,6 +17,7 @@ import (
 	"github.com/isolrun/isol/test/bench/figure"
 	"github.com/isolrun/isol/test/hcsemu"
 	"github.com/isolrun/isol/test/lab"
+	"github.com/isolrun/isol/test/standin"
 )
 
 // shim is one of the programs that are compared.
@@ -82,7 +83,7 @@ func openBench(ctx context.Context, l *lab.Lab, p programs, n size, trace io.Wri
 		return nil, err
 	}
 	go func() { <-b.process.Done(); replies.Close() }()
-	b.stdin, b.driver = stdin, driver.NewClient(stdin, stdout)
+	b.stdin, b.driver = stdin, standin.NewClient[driver.Request, driver.Reply](stdin, stdout)
 	return b, nil
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/isolrun/isol/test/parity/compare"
 	"github.com/isolrun/isol/test/parity/driver"
 	"github.com/isolrun/isol/test/parity/scenario"
+	"github.com/isolrun/isol/test/standin"
 )
 
 // folder is where the test keeps its things in the lab.
@@ -114,7 +115,7 @@ func (s *stage) furnish(ctx context.Context, programs string) error {
 			return err
 		}
 		go func() { <-a.process.Done(); replies.Close() }()
-		a.stdin, a.driver = stdin, driver.NewClient(stdin, stdout)
+		a.stdin, a.driver = stdin, standin.NewClient[driver.Request, driver.Reply](stdin, stdout)
 	}
 	return nil
 }

@@ -1,29 +1,20 @@
 // Package driver is what the two halves of the benchmark say to each other.
 //
-// Times of a few hundred microseconds cannot be taken across a relay. So the half
-// that stands in for containerd is a Windows program, cmd/benchdriver, which
-// runs beside the shims, starts them, calls them over ttrpc, takes their
-// events and reads their output; and the half that knows the plan runs on
-// Linux, where a process's memory and processor time can be read. This one
-// asks, one [Request] at a time, and that one answers with a [Reply]:
-// JSON, one line each, over standard input and output.
-//
-//	bench (Linux) ──Request──▶ benchdriver (Windows) ──ttrpc──▶ shim ──▶ emulator
-//	              ◀──Reply────                       ◀─events──
+// Its stand-in for containerd (see [standin]) is cmd/benchdriver: it starts
+// shims, calls them, takes their events, reads their output and says when what
+// happened. The half on Linux reads a process's memory and processor time.
 //
 // Wall clocks of programs in one lab are the machine's, so that marks of the
 // driver and times of the emulator's record compare.
 package driver
 
 import (
-	"bufio"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/containerd/containerd/api/types"
+
+	"github.com/isolrun/isol/test/standin"
 )
 
 // Exe is the driver's program.
@@ -109,6 +100,9 @@ type Request struct {
 	Crowd   []Member // Crowd, Disperse
 }
 
+// String says which request it is.
+func (r Request) String() string { return string(r.Op) + " " + r.ID }
+
 // Member is one of a crowd.
 type Member struct {
 	ID, Bundle string
@@ -118,9 +112,8 @@ type Member struct {
 // Span is from one moment to another.
 type Span struct{ Begin, End time.Time }
 
-// Reply is what came of a request. With an Error the rest means nothing.
+// Reply is what came of a request.
 type Reply struct {
-	Error   string             `json:",omitempty"`
 	ShimPID uint32             `json:",omitempty"` // Start
 	PID     uint32             `json:",omitempty"` // Create, Exec
 	Bytes   int64              `json:",omitempty"` // Exec, Direct: of output
@@ -140,52 +133,5 @@ func (r *Reply) Span(from, to Mark) (Span, error) {
 	return s, nil
 }
 
-// Client asks a driver. One goroutine may use it at a time.
-type Client struct {
-	out *json.Encoder
-	in  *json.Decoder
-}
-
-// NewClient returns a client of the driver whose standard input and output
-// these are.
-func NewClient(stdin io.Writer, stdout io.Reader) *Client {
-	return &Client{out: json.NewEncoder(stdin), in: json.NewDecoder(bufio.NewReader(stdout))}
-}
-
-// Do asks for one thing and waits for the reply. What the driver could not do
-// is an error.
-func (c *Client) Do(r Request) (*Reply, error) {
-	if err := c.out.Encode(r); err != nil {
-		return nil, fmt.Errorf("driver: %s %s: %w", r.Op, r.ID, err)
-	}
-	var reply Reply
-	if err := c.in.Decode(&reply); err != nil {
-		return nil, fmt.Errorf("driver: %s %s: %w", r.Op, r.ID, err)
-	}
-	if reply.Error != "" {
-		return nil, fmt.Errorf("driver: %s %s: %s", r.Op, r.ID, reply.Error)
-	}
-	return &reply, nil
-}
-
-// Serve answers requests with what do returns, until there are no more.
-func Serve(in io.Reader, out io.Writer, do func(Request) (*Reply, error)) error {
-	requests, replies := json.NewDecoder(bufio.NewReader(in)), json.NewEncoder(out)
-	for {
-		var r Request
-		err := requests.Decode(&r)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("driver: read a request: %w", err)
-		}
-		reply, err := do(r)
-		if err != nil {
-			reply = &Reply{Error: err.Error()}
-		}
-		if err := replies.Encode(reply); err != nil {
-			return fmt.Errorf("driver: write a reply: %w", err)
-		}
-	}
-}
+// Client asks a driver.
+type Client = standin.Client[Request, Reply]

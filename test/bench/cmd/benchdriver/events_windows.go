@@ -6,19 +6,17 @@ import (
 	"sync"
 	"time"
 
-	"github.com/Microsoft/go-winio"
 	eventsapi "github.com/containerd/containerd/api/events"
-	forward "github.com/containerd/containerd/api/services/ttrpc/events/v1"
-	"github.com/containerd/ttrpc"
+	"github.com/containerd/containerd/api/types"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/isolrun/isol/test/standin"
 )
 
 // eventsPipe is where shims send events.
 const eventsPipe = `\\.\pipe\isol-bench-events`
 
-// exits are the events TaskExit by the process that they are about. It is the
-// service that containerd has for shims.
+// exits are the events TaskExit by the process that they are about.
 type exits struct {
 	mu  sync.Mutex
 	all map[string]chan time.Time // guarded by mu
@@ -26,35 +24,25 @@ type exits struct {
 
 // serveEvents takes the events of shims until the program ends.
 func serveEvents() (*exits, error) {
-	listener, err := winio.ListenPipe(eventsPipe, nil)
-	if err != nil {
-		return nil, err
-	}
-	server, err := ttrpc.NewServer()
-	if err != nil {
-		return nil, err
-	}
 	e := &exits{all: map[string]chan time.Time{}}
-	forward.RegisterTTRPCEventsService(server, e)
-	go server.Serve(context.Background(), listener) //nolint:errcheck // it ends with the program
-	return e, nil
+	return e, standin.ServeEvents(eventsPipe, e.forward)
 }
 
-// Forward implements containerd's service.
-func (e *exits) Forward(_ context.Context, r *forward.ForwardRequest) (*emptypb.Empty, error) {
+// forward takes an event.
+func (e *exits) forward(envelope *types.Envelope) error {
 	now := time.Now()
-	if r.Envelope.GetTopic() != "/tasks/exit" {
-		return &emptypb.Empty{}, nil
+	if envelope.GetTopic() != "/tasks/exit" {
+		return nil
 	}
 	var exit eventsapi.TaskExit
-	if err := proto.Unmarshal(r.Envelope.GetEvent().GetValue(), &exit); err != nil {
-		return nil, err
+	if err := proto.Unmarshal(envelope.GetEvent().GetValue(), &exit); err != nil {
+		return err
 	}
 	select {
 	case e.of(exit.ContainerID, exit.ID) <- now:
 	default: // it was told before
 	}
-	return &emptypb.Empty{}, nil
+	return nil
 }
 
 func (e *exits) of(task, process string) chan time.Time {

@@ -10,12 +10,11 @@ import (
 	"github.com/containerd/ttrpc"
 
 	"github.com/isolrun/isol/test/bench/driver"
+	"github.com/isolrun/isol/test/standin"
 )
 
 // limit bounds one operation: a shim that hangs shall not hang the benchmark.
 const limit = 2 * time.Minute
-
-const namespace = "default"
 
 func main() {
 	if err := run(); err != nil {
@@ -30,7 +29,7 @@ func run() error {
 		return err
 	}
 	d := &drive{exits: exits, shims: map[string]*ttrpc.Client{}, inits: map[string]*running{}, logs: map[string]*logged{}}
-	return driver.Serve(os.Stdin, os.Stdout, d.do)
+	return standin.Serve(os.Stdin, os.Stdout, d.do)
 }
 
 // drive does what the other half asks, one thing at a time. A crowd's tasks it

@@ -8,22 +8,19 @@ import (
 	"sync"
 	"time"
 
-	"github.com/Microsoft/go-winio"
 	eventsapi "github.com/containerd/containerd/api/events"
-	forward "github.com/containerd/containerd/api/services/ttrpc/events/v1"
-	"github.com/containerd/ttrpc"
+	"github.com/containerd/containerd/api/types"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/isolrun/isol/test/parity/driver"
+	"github.com/isolrun/isol/test/standin"
 )
 
 // eventsPipe is where the shim sends events. Each driver has its own.
 var eventsPipe = fmt.Sprintf(`\\.\pipe\isol-parity-events-%d`, os.Getpid())
 
-// events are those that the shim has sent in this run, in their order. It is
-// the service that containerd has for shims.
+// events are those that the shim has sent in this run, in their order.
 type events struct {
 	mu   sync.Mutex
 	list []driver.Event // guarded by mu
@@ -32,18 +29,8 @@ type events struct {
 
 // serveEvents takes the events of shims until the program ends.
 func serveEvents() (*events, error) {
-	listener, err := winio.ListenPipe(eventsPipe, nil)
-	if err != nil {
-		return nil, err
-	}
-	server, err := ttrpc.NewServer()
-	if err != nil {
-		return nil, err
-	}
 	e := &events{more: make(chan struct{})}
-	forward.RegisterTTRPCEventsService(server, e)
-	go server.Serve(context.Background(), listener) //nolint:errcheck // it ends with the program
-	return e, nil
+	return e, standin.ServeEvents(eventsPipe, e.forward)
 }
 
 // kinds are the events of tasks by their topic.
@@ -59,21 +46,21 @@ var kinds = map[string]func() proto.Message{
 	"/tasks/resumed":      func() proto.Message { return &eventsapi.TaskResumed{} },
 }
 
-// Forward implements containerd's service.
-func (e *events) Forward(_ context.Context, r *forward.ForwardRequest) (*emptypb.Empty, error) {
-	topic := r.Envelope.GetTopic()
+// forward takes an event.
+func (e *events) forward(envelope *types.Envelope) error {
+	topic := envelope.GetTopic()
 	body := map[string]any{}
 	if kind := kinds[topic]; kind != nil {
 		m := kind()
-		if err := proto.Unmarshal(r.Envelope.GetEvent().GetValue(), m); err != nil {
-			return nil, err
+		if err := proto.Unmarshal(envelope.GetEvent().GetValue(), m); err != nil {
+			return err
 		}
 		text, err := protojson.Marshal(m)
 		if err == nil {
 			err = json.Unmarshal(text, &body)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
 	e.mu.Lock()
@@ -81,7 +68,7 @@ func (e *events) Forward(_ context.Context, r *forward.ForwardRequest) (*emptypb
 	e.list = append(e.list, driver.Event{Topic: topic, Body: body})
 	close(e.more)
 	e.more = make(chan struct{})
-	return &emptypb.Empty{}, nil
+	return nil
 }
 
 func (e *events) reset() {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/isolrun/isol/test/parity/driver"
+	"github.com/isolrun/isol/test/standin"
 )
 
 // The limits: a shim that hangs shall not hang the test.
@@ -15,8 +16,6 @@ const (
 	waitLimit = 45 * time.Second // for an event or an output
 	endLimit  = 15 * time.Second // for the shim's end
 )
-
-const namespace = "default"
 
 func main() {
 	if err := run(); err != nil {
@@ -30,7 +29,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	return driver.Serve(os.Stdin, os.Stdout, func(r driver.Request) (*driver.Reply, error) {
+	return standin.Serve(os.Stdin, os.Stdout, func(r driver.Request) (*driver.Reply, error) {
 		ctx := context.Background()
 		switch {
 		case r.Network != "":

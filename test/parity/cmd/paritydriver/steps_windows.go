@@ -145,7 +145,7 @@ func (p *play) talk(s scenario.Step) error {
 
 // clean runs the delete action, as containerd does when a shim is gone.
 func (p *play) clean(ctx context.Context, t driver.Task) error {
-	out, err := p.command(ctx, t, "-bundle", t.Bundle, "delete").CombinedOutput()
+	out, err := p.shimOf(t).DeleteCommand(ctx).CombinedOutput()
 	if err != nil {
 		return &outcome{"failed", fmt.Sprintf("%v: %s", err, out)}
 	}
