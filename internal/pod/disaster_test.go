@@ -22,7 +22,7 @@ var local = []string{"HcsSetComputeSystemCallback", "HcsSetProcessCallback", "Hc
 
 func remote(c hcsemu.Call) bool { return !slices.Contains(local, c.Function) }
 
-// everywhere runs f for each call and message of each tale that where selects,
+// everywhere runs f for each call, message and notification of each tale that where selects,
 // if given: before and after it. The short form takes one in so many; make leaks
 // has them all.
 func everywhere(t *testing.T, oneIn int, where func(hcsemu.Call) bool, f func(l *vmLab, ta tale, at hcsemu.Fault, what string)) {
@@ -32,6 +32,10 @@ func everywhere(t *testing.T, oneIn int, where func(hcsemu.Call) bool, f func(l 
 			calls := ta.calls(t)
 			if len(calls) < 15 {
 				t.Fatalf("a whole life takes %d calls: the test shows nothing", len(calls))
+			}
+			notified := func(c hcsemu.Call) bool { return c.Function == "Gcs"+hcsemu.Notification }
+			if strings.HasPrefix(ta.name, "hyperv") && !slices.ContainsFunc(calls, notified) {
+				t.Fatal("the guest notifies nobody: the test shows nothing of it")
 			}
 			for n, call := range calls {
 				if where != nil && !where(call) || testing.Short() && n%oneIn != 0 {

@@ -126,9 +126,9 @@ func (u *UVM) Attach(ctx context.Context, disk schema.Attachment) (string, Relea
 	if err != nil {
 		return "", nothing, fault.Wrap(err, "attach", disk.Path)
 	}
-	unmounted := false
+	var done removal
 	release := func(ctx context.Context) error {
-		return u.released(u.disks.release(key, func(lun int) error { return u.removeDisk(ctx, disk, lun, &unmounted) }))
+		return u.released(u.disks.release(key, func(lun int) error { return u.removeDisk(ctx, disk, lun, &done) }))
 	}
 	return guestMount(lun), release, nil
 }
@@ -157,7 +157,7 @@ func (u *UVM) addDisk(ctx context.Context, disk schema.Attachment, lun int) erro
 	}
 	err = u.guest.Modify(ctx, diskModification(gcs.RequestAdd, lun))
 	if err != nil {
-		return errors.Join(err, u.undo(func(ctx context.Context) error { return u.detach(ctx, disk, lun) }))
+		return errors.Join(err, u.undo(func(ctx context.Context) error { return u.detach(ctx, disk, lun, new(removal)) }))
 	}
 	return nil
 }
@@ -169,22 +169,32 @@ func diskModification(do gcs.RequestType, lun int) *gcs.Modification {
 	}
 }
 
-// removeDisk unmounts and detaches. unmounted remembers the first step for a
-// second try: a guest refuses to unmount what is not mounted.
-func (u *UVM) removeDisk(ctx context.Context, disk schema.Attachment, lun int, unmounted *bool) error {
-	if !*unmounted {
+// removal is what of removing a disk is done, for a second try: a guest refuses
+// to unmount what is not mounted, and the host to detach what is not attached.
+type removal struct{ unmounted, detached bool }
+
+// removeDisk unmounts and detaches.
+func (u *UVM) removeDisk(ctx context.Context, disk schema.Attachment, lun int, done *removal) error {
+	if !done.unmounted {
 		if err := u.guest.Modify(ctx, diskModification(gcs.RequestRemove, lun)); err != nil {
 			return err
 		}
-		*unmounted = true
+		done.unmounted = true
 	}
-	return u.detach(ctx, disk, lun)
+	return u.detach(ctx, disk, lun, done)
 }
 
-func (u *UVM) detach(ctx context.Context, disk schema.Attachment, lun int) error {
-	err := u.modify(ctx, &schema.ModificationRequest{RequestType: schema.RequestRemove, ResourcePath: schema.PathSCSI(doc.SCSIController, uint8(lun))})
-	if err != nil || !isFile(disk) {
-		return err
+// detach takes a disk from the VM, and the access to its file back.
+func (u *UVM) detach(ctx context.Context, disk schema.Attachment, lun int, done *removal) error {
+	if !done.detached {
+		err := u.modify(ctx, &schema.ModificationRequest{RequestType: schema.RequestRemove, ResourcePath: schema.PathSCSI(doc.SCSIController, uint8(lun))})
+		if err != nil {
+			return err
+		}
+		done.detached = true
+	}
+	if !isFile(disk) {
+		return nil
 	}
 	return u.revoke(ctx, disk.Path)
 }

@@ -25,10 +25,17 @@ type MachineSpec struct {
 	// bridge. It is a call like any other: its caller is the process that
 	// started the machine, the fault plan acts before and after handle, and
 	// the record has it. A request whose Bridge fails is answered with that error.
+	//
+	// So does a [Notification], which the guest sends: handle sends it, and one
+	// whose Bridge fails before is lost.
 	Bridge func(ctx context.Context, m Message, handle func(context.Context) (any, error)) error
 }
 
-// Message is a request on the guest bridge.
+// Notification is the Procedure of what a guest says without being asked: that a
+// container has ended. It is the only one that a Windows guest sends.
+const Notification = "ContainerNotification"
+
+// Message is a request, or a notification, on the guest bridge.
 type Message struct {
 	Procedure string          `json:"procedure"` // "Create"; the record's function is GcsCreate
 	Body      json.RawMessage `json:"body"`

@@ -3,10 +3,10 @@
 // still holds. It does so to isol's shim and to Microsoft's runhcs shim, on the
 // same emulated machine.
 //
-//	go run ./test/leaks [-short] [-mode process|hyperv|process-pod|hyperv-pod|both|all]
+//	go run ./test/leaks [-short] [-mode process|hyperv|process-pod|hyperv-pod|both|all] [-at part-of-a-call's-name]
 //
 // A first life, in which nothing goes wrong, tells how many native calls, and
-// messages to the guest of a utility VM, there are. Then each of them is a point
+// messages to the guest of a utility VM and notifications of it, there are. Then each of them is a point
 // twice: the shim is ended, as kill -9 does, before it has an effect and after it. What is left of a container is
 // what the emulator's ledger holds then and did not hold before; nothing is
 // restarted between two points, so that a machine's long life is seen too.
@@ -46,6 +46,7 @@ func main() {
 type options struct {
 	short bool
 	modes []mode
+	at    string // part of a function's name; empty: all
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -53,6 +54,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	set := flag.NewFlagSet("leaks", flag.ContinueOnError)
 	set.SetOutput(stderr)
 	set.BoolVar(&o.short, "short", false, "a handful of points in place of all")
+	set.StringVar(&o.at, "at", "", "kill only at calls with this `part` in their name, such as Notification, and let nothing else fail")
 	set.Func("mode", "isolation of the containers: `process, hyperv, both` of them without pods, process-pod, hyperv-pod or all", func(s string) error {
 		all := []mode{process, hyperv, processPod, hypervPod}
 		switch {
@@ -97,7 +99,7 @@ func measure(ctx context.Context, o options, out, progress io.Writer) (_ []resul
 	for _, mode := range o.modes {
 		for _, s := range shims {
 			began := time.Now()
-			p := phase{machine: m, shim: s, mode: mode, short: o.short, out: out}
+			p := phase{machine: m, shim: s, mode: mode, short: o.short, at: o.at, out: out}
 			r, err := p.run(ctx)
 			if err != nil {
 				return nil, fmt.Errorf("%s, %s: %w", s.name, mode, err)

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +32,7 @@ type phase struct {
 	shim  shim
 	mode  mode
 	short bool
+	at    string // only calls with this in their name
 	out   io.Writer
 }
 
@@ -62,12 +65,15 @@ func (p *phase) run(ctx context.Context) (result, error) {
 			r.calls++
 		}
 	}
-	for _, n := range p.kills(len(calls)) {
+	for _, n := range p.kills(calls) {
 		for _, when := range []hcsemu.When{"before", "after"} {
 			if err := p.point(ctx, &r, n, when); err != nil {
 				return r, fmt.Errorf("killed %s call %d (%s): %w", when, n, calls[n-1].Function, err)
 			}
 		}
+	}
+	if p.at != "" {
+		return r, p.end(ctx, &r)
 	}
 	for _, f := range p.failures() {
 		if err := p.fail(ctx, &r, f); err != nil {
@@ -103,16 +109,18 @@ const guestBridge = "guest bridge"
 
 // kills are the calls and messages at which the shim is killed. The short form takes one or
 // two from the midst of a life.
-func (p *phase) kills(calls int) []int {
-	switch {
+func (p *phase) kills(calls []hcsemu.Call) []int {
+	switch n := len(calls); {
 	case p.short && p.shim.ours():
-		return []int{(calls + 2) / 3, (2*calls + 2) / 3}
+		return []int{(n + 2) / 3, (2*n + 2) / 3}
 	case p.short:
-		return []int{(calls + 1) / 2}
+		return []int{(n + 1) / 2}
 	}
-	all := make([]int, calls)
-	for i := range all {
-		all[i] = i + 1
+	var all []int
+	for i, c := range calls {
+		if strings.Contains(c.Function, p.at) {
+			all = append(all, i+1)
+		}
 	}
 	return all
 }
@@ -137,6 +145,7 @@ func (p *phase) dry(ctx context.Context) ([]hcsemu.Call, error) {
 	if err == nil && len(calls) == 0 {
 		err = errors.New("the shim made no native calls: nothing would be shown")
 	}
+	slices.SortFunc(calls, func(a, b hcsemu.Call) int { return cmp.Compare(a.Seq, b.Seq) }) // of their begin, as faults count
 	return calls, err
 }
 
@@ -200,7 +209,7 @@ func (p *phase) point(ctx context.Context, r *result, n int, when hcsemu.When) e
 		return err
 	}
 	killed := killedAt(calls)
-	if killed == "" {
+	if killed == "" || !strings.Contains(killed, p.at) && len(left) == 0 {
 		r.missed++
 		return nil
 	}

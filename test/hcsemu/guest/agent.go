@@ -25,7 +25,8 @@ type Config struct {
 	Dial func(serviceID string) (net.Conn, error)
 
 	// Gate, if not nil, lets each request pass to handle, which returns the
-	// response, or does not; the error is then what the host is told.
+	// response, or does not; the error is then what the host is told. A
+	// notification passes, too: then handle sends it.
 	Gate func(m hcsemu.Message, handle func() (any, error)) error
 
 	// Fault, if not nil, is asked before each request is handled. A response

@@ -155,12 +155,23 @@ func (a *Agent) shutdown(body []byte) (any, error) {
 			c.silo.Terminate()
 			c.silo.Close()
 		}
-		// A host that has gone needs no telling.
-		_ = a.server.Notify(gcs.ContainerNotification{
+		a.notify(gcs.ContainerNotification{
 			RequestBase: gcs.RequestBase{ContainerID: c.id}, Type: "GracefulExit", Operation: "None",
 		})
 	}()
 	return nil, nil
+}
+
+// notify tells the host by itself that a container has ended. A host that has
+// gone needs no telling.
+func (a *Agent) notify(n gcs.ContainerNotification) {
+	send := func() (any, error) { return nil, a.server.Notify(n) }
+	body, err := json.Marshal(n)
+	if a.cfg.Gate == nil || err != nil {
+		_, _ = send()
+		return
+	}
+	_ = a.cfg.Gate(hcsemu.Message{Procedure: hcsemu.Notification, Body: body}, send)
 }
 
 func (a *Agent) properties(body []byte) (any, error) {
