@@ -25,10 +25,18 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	var n size
+	n := size{Handlers: bothModes}
 	flag.IntVar(&n.Execs, "execs", 10000, "probes in one pod, of each mode")
 	flag.IntVar(&n.Pods, "pods", 20, "pods at once, of each mode")
 	flag.IntVar(&n.Containers, "containers", 3, "containers of each pod")
+	flag.Func("mode", "isolation of the pods: `process or hyperv`; both unless said", func(s string) error {
+		handler, ok := map[string]string{"process": lab.HandlerProcess, "hyperv": lab.HandlerHyperV}[s]
+		if !ok {
+			return errors.New("want process or hyperv")
+		}
+		n.Handlers = []string{handler}
+		return nil
+	})
 	flag.Parse()
 	if err := run(ctx, n, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "soak:", err)
@@ -37,7 +45,12 @@ func main() {
 }
 
 // size says how long to soak.
-type size struct{ Execs, Pods, Containers int }
+type size struct {
+	Execs, Pods, Containers int
+	Handlers                []string // a runtime handler for each mode
+}
+
+var bothModes = []string{lab.HandlerProcess, lab.HandlerHyperV}
 
 // soak is a lab that is measured.
 type soak struct {
@@ -45,9 +58,6 @@ type soak struct {
 	client *cri.Client
 	out    io.Writer
 }
-
-// handlers are both modes.
-var handlers = []string{lab.HandlerProcess, lab.HandlerHyperV}
 
 // run soaks a lab of its own.
 func run(ctx context.Context, n size, out io.Writer) (err error) {
@@ -71,7 +81,7 @@ func run(ctx context.Context, n size, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.client.Close()) }()
-	for _, handler := range handlers {
+	for _, handler := range n.Handlers {
 		if err := s.execs(ctx, handler, n.Execs); err != nil {
 			return fmt.Errorf("execs, %s: %w", handler, err)
 		}

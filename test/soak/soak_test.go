@@ -10,7 +10,7 @@ import (
 // memory within days, and nothing else shows it.
 func TestSoak(t *testing.T) {
 	lab.Require(t)
-	if err := run(t.Context(), size{Execs: 100, Pods: 2, Containers: 3}, t.Output()); err != nil {
+	if err := run(t.Context(), size{Execs: 100, Pods: 2, Containers: 3, Handlers: bothModes}, t.Output()); err != nil {
 		t.Error(err)
 	}
 }
