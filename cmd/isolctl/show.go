@@ -29,13 +29,7 @@ func showCommand(m machine) *cli.Command {
 		Flags: []cli.Flag{stateFlag(), namespaceFlag(), formatFlag(), &cli.DurationFlag{
 			Name: "older-than", Value: 0, Usage: "list calls under way from this age on",
 		}},
-		Action: func(ctx context.Context, c *cli.Command) error {
-			ctx, cancel := context.WithTimeout(ctx, askLimit)
-			defer cancel()
-			conn, err := m.shimOf(ctx, c)
-			if err != nil {
-				return err
-			}
+		Action: m.asking(func(ctx context.Context, c *cli.Command, conn net.Conn) error {
 			report, err := diagnostics.Show(ctx, conn, diagnostics.Question{OlderThan: c.Duration("older-than")})
 			if err != nil {
 				return err
@@ -44,7 +38,7 @@ func showCommand(m machine) *cli.Command {
 				return writeJSON(c.Root().Writer, report)
 			}
 			return writeReport(c.Root().Writer, report)
-		},
+		}),
 	}
 }
 
@@ -54,13 +48,7 @@ func stacksCommand(m machine) *cli.Command {
 		Usage:     "print the goroutine stacks of a pod's shim, and of its guest's agent",
 		ArgsUsage: "ID",
 		Flags:     []cli.Flag{stateFlag(), namespaceFlag()},
-		Action: func(ctx context.Context, c *cli.Command) error {
-			ctx, cancel := context.WithTimeout(ctx, askLimit)
-			defer cancel()
-			conn, err := m.shimOf(ctx, c)
-			if err != nil {
-				return err
-			}
+		Action: m.asking(func(ctx context.Context, c *cli.Command, conn net.Conn) error {
 			stacks, err := diagnostics.AskStacks(ctx, conn)
 			if err != nil {
 				return err
@@ -71,7 +59,21 @@ func stacksCommand(m machine) *cli.Command {
 				p.printf("\nguest\n\n%s\n", strings.TrimSpace(stacks.Guest))
 			}
 			return p.err
-		},
+		}),
+	}
+}
+
+// asking is the action of a command that asks a shim: the one of the pod or task
+// that the command line names.
+func (m machine) asking(ask func(ctx context.Context, c *cli.Command, conn net.Conn) error) cli.ActionFunc {
+	return func(ctx context.Context, c *cli.Command) error {
+		ctx, cancel := context.WithTimeout(ctx, askLimit)
+		defer cancel()
+		conn, err := m.shimOf(ctx, c)
+		if err != nil {
+			return err
+		}
+		return ask(ctx, c, conn)
 	}
 }
 
