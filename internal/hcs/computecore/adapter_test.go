@@ -130,14 +130,8 @@ func bringUp(t *testing.T, h *host) error {
 // the process: else it would run on with nobody knowing it.
 func TestProcessInfoAfterFailedWait(t *testing.T) {
 	svc := newFakeService()
-	sys, err := svc.host(t).Create(t.Context(), "c", document(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	sys := svc.started(t)
 	defer func() { _ = sys.Close() }()
-	if err := sys.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	native := sys.(*system)
 	svc.fail["HcsWaitForOperationResultAndProcessInfo"] = hresult(0x80370117)
 	if _, err := sys.CreateProcess(t.Context(), &schema.ProcessParameters{CommandLine: "forever"}); !errors.Is(err, hcs.ErrInvalidState) {
@@ -205,13 +199,7 @@ func hang(t *testing.T, function, how string, cancels bool) {
 func TestLateProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		svc := newFakeService()
-		sys, err := svc.host(t).Create(t.Context(), "c", document(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := sys.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		sys := svc.started(t)
 		release := make(chan struct{})
 		svc.hang["HcsCreateProcess"] = release
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -233,13 +221,7 @@ func TestLateProcess(t *testing.T) {
 func TestProcessOfCancelledWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		svc := newFakeService()
-		sys, err := svc.host(t).Create(t.Context(), "c", document(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := sys.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		sys := svc.started(t)
 		const wait = "HcsWaitForOperationResultAndProcessInfo"
 		const aborted = hresult(0x80004004)
 		release := make(chan struct{})
@@ -275,10 +257,7 @@ func TestWaitHasALimit(t *testing.T) {
 func TestCloseDuringCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		svc := newFakeService()
-		sys, err := svc.host(t).Create(t.Context(), "c", document(t))
-		if err != nil {
-			t.Fatal(err)
-		}
+		sys := svc.created(t)
 		release := make(chan struct{})
 		svc.hang["HcsStartComputeSystem"] = release
 		started := make(chan error, 1)
@@ -305,10 +284,7 @@ func TestCloseDuringCall(t *testing.T) {
 // that takes no shutdown costs its pod the whole grace before it is terminated.
 func TestShutdownRefused(t *testing.T) {
 	svc := newFakeService()
-	sys, err := svc.host(t).Create(t.Context(), "c", document(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	sys := svc.created(t)
 	defer func() { _ = sys.Close() }()
 	svc.refuseShutdown = hresult(0x80370105)
 	if err := sys.Shutdown(t.Context()); !errors.Is(err, hcs.ErrInvalidState) {
@@ -344,10 +320,7 @@ func TestSystemEvents(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			svc := newFakeService()
-			sys, err := svc.host(t).Create(t.Context(), "c", document(t))
-			if err != nil {
-				t.Fatal(err)
-			}
+			sys := svc.created(t)
 			defer func() { _ = sys.Close() }()
 			svc.events.deliver(1, eventType(0x06), `{}`) // one that says nothing of an end
 			for _, crash := range c.crash {
@@ -406,14 +379,8 @@ func TestProcessEvents(t *testing.T) {
 func TestLostExitEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		svc := newFakeService()
-		sys, err := svc.host(t).Create(t.Context(), "c", document(t))
-		if err != nil {
-			t.Fatal(err)
-		}
+		sys := svc.started(t)
 		defer func() { _ = sys.Close() }()
-		if err := sys.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
 		svc.mute = true
 		p, err := sys.CreateProcess(t.Context(), &schema.ProcessParameters{CommandLine: "exit 1"})
 		if err != nil {
@@ -449,14 +416,8 @@ func TestKillAnswers(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s %v", c.function, c.answer), func(t *testing.T) {
 			svc := newFakeService()
-			sys, err := svc.host(t).Create(t.Context(), "c", document(t))
-			if err != nil {
-				t.Fatal(err)
-			}
+			sys := svc.started(t)
 			defer func() { _ = sys.Close() }()
-			if err := sys.Start(t.Context()); err != nil {
-				t.Fatal(err)
-			}
 			p, err := sys.CreateProcess(t.Context(), &schema.ProcessParameters{CommandLine: "forever"})
 			if err != nil {
 				t.Fatal(err)

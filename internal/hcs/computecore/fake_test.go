@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/hcs/schema"
 )
 
@@ -96,6 +97,26 @@ func (s *fakeService) host(t *testing.T) *host {
 		}
 	})
 	return &host{n: s, events: s.events}
+}
+
+// created returns a system.
+func (s *fakeService) created(t *testing.T) hcs.System {
+	t.Helper()
+	sys, err := s.host(t).Create(t.Context(), "c", document(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sys
+}
+
+// started returns a system that runs.
+func (s *fakeService) started(t *testing.T) hcs.System {
+	t.Helper()
+	sys := s.created(t)
+	if err := sys.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return sys
 }
 
 // enter records a call, waits where it is made to hang, and answers what it is
