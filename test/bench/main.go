@@ -17,14 +17,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/isolrun/isol/test/bench/driver"
 	"github.com/isolrun/isol/test/bench/figure"
 	"github.com/isolrun/isol/test/lab"
 )
@@ -155,12 +153,12 @@ func writeDoc(report *figure.Report) error {
 
 // measure does all rounds in a lab of its own.
 func measure(ctx context.Context, o options, progress io.Writer) (_ *figure.Report, err error) {
-	shims, err := build(ctx, o, func(line string) { fmt.Fprintln(progress, line) })
+	shims, err := programs(ctx, o, func(line string) { fmt.Fprintln(progress, line) })
 	if err != nil {
 		return nil, err
 	}
 	report := &figure.Report{Machine: machine(ctx), Rounds: o.size.rounds, Reference: reference, Floors: floors}
-	for _, s := range shims.all {
+	for _, s := range shims {
 		report.Shims = append(report.Shims, figure.Shim{Name: s.name, Version: s.version})
 	}
 	l, err := lab.Start(ctx, lab.Config{Guests: 1, Out: progress})
@@ -178,7 +176,7 @@ func measure(ctx context.Context, o options, progress io.Writer) (_ *figure.Repo
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	b.parts, b.progress = o.parts, progress
-	if err := b.rounds(ctx, shims.all); err != nil {
+	if err := b.rounds(ctx, shims); err != nil {
 		return nil, err
 	}
 	report.Time, report.Samples = time.Now(), b.samples
@@ -225,43 +223,34 @@ func (b *bench) rounds(ctx context.Context, shims []shim) error {
 	return nil
 }
 
-// programs are what the benchmark puts into the lab.
-type programs struct {
-	all          []shim // isol first
-	driver, idle string // on this machine
-}
-
-// build returns the shims and the driver, built alike.
-func build(ctx context.Context, o options, progress func(string)) (programs, error) {
-	var p programs
+// programs returns the shims, built alike, isol first.
+func programs(ctx context.Context, o options, progress func(string)) ([]shim, error) {
 	cache, err := lab.CacheDir()
 	if err != nil {
-		return p, err
+		return nil, err
 	}
 	peers, err := lab.Peers(ctx, cache, progress)
 	if err != nil {
-		return p, err
+		return nil, err
 	}
 	isol, err := lab.BuildIsolShim(ctx, cache, progress)
 	if err != nil {
-		return p, err
+		return nil, err
 	}
-	p.all = append(p.all, newShim("isol", isol, lab.IsolShim))
+	all := []shim{newShim("isol", isol, lab.IsolShim)}
 	for _, extra := range o.extra {
 		name, file, _ := strings.Cut(extra, "=")
-		p.all = append(p.all, newShim(name, file, lab.IsolShim))
+		all = append(all, newShim(name, file, lab.IsolShim))
 	}
 	runhcs := newShim(reference, peers.Runhcs, filepath.Base(peers.Runhcs))
 	runhcs.legacy = true
-	p.all = append(p.all, runhcs)
-	for i := range p.all {
-		if p.all[i].version, err = version(p.all[i].file); err != nil {
-			return p, err
+	all = append(all, runhcs)
+	for i := range all {
+		if all[i].version, err = version(all[i].file); err != nil {
+			return nil, err
 		}
 	}
-	folder := filepath.Join(cache, "bench")
-	p.driver, p.idle = filepath.Join(folder, driver.Exe), filepath.Join(folder, base(idleExe))
-	return p, buildPrograms(ctx, folder)
+	return all, nil
 }
 
 func newShim(name, file, exe string) shim {
@@ -280,20 +269,6 @@ func version(file string) (string, error) {
 		}
 	}
 	return info.Main.Version, nil
-}
-
-// buildPrograms builds driver and idle program, which costs little where nothing changed.
-func buildPrograms(ctx context.Context, folder string) error {
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return err
-	}
-	const commands = "github.com/isolrun/isol/test/bench/cmd/"
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", folder, commands+"benchdriver", commands+"benchidle")
-	cmd.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the driver: %w: %s", err, out)
-	}
-	return nil
 }
 
 // writeFile writes a file and the folder that it lies in.

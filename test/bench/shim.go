@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -40,8 +38,7 @@ const idleExe = folder + `\benchidle.exe`
 type bench struct {
 	lab     *lab.Lab
 	driver  *driver.Client
-	process *lab.Process
-	stdin   io.Closer
+	program *lab.Dialog // the driver
 	samples figure.Samples
 	size    size
 	trace   io.Writer     // gets marks and the emulator's calls; nil for none
@@ -56,17 +53,14 @@ type bench struct {
 }
 
 // openBench puts the programs into a lab. The caller closes what it returns.
-func openBench(ctx context.Context, l *lab.Lab, p programs, n size, trace io.Writer) (*bench, error) {
+func openBench(ctx context.Context, l *lab.Lab, shims []shim, n size, trace io.Writer) (*bench, error) {
 	b := &bench{lab: l, samples: figure.Samples{}, size: n, trace: trace}
-	exe := folder + `\` + driver.Exe
-	if err := install(l, exe, p.driver); err != nil {
+	const commands = "./test/bench/cmd/"
+	if err := l.Build(ctx, folder, commands+"benchdriver", commands+"benchidle"); err != nil {
 		return nil, err
 	}
-	if err := install(l, idleExe, p.idle); err != nil {
-		return nil, err
-	}
-	for _, s := range p.all {
-		if err := install(l, s.exe, s.file); err != nil {
+	for _, s := range shims {
+		if err := l.Install(s.exe, s.file); err != nil {
 			return nil, err
 		}
 		info, err := os.Stat(s.file)
@@ -76,37 +70,14 @@ func openBench(ctx context.Context, l *lab.Lab, p programs, n size, trace io.Wri
 		b.samples.Add("exe", s.name, megabytes(float64(info.Size())))
 	}
 	var err error
-	requests, stdin := io.Pipe()
-	stdout, replies := io.Pipe()
-	b.process, err = l.StartProcess(ctx, lab.Command{Args: []string{exe}, Stdin: requests, Stdout: replies})
-	if err != nil {
+	if b.program, err = l.StartDialog(ctx, folder+`\`+driver.Exe); err != nil {
 		return nil, err
 	}
-	go func() { <-b.process.Done(); replies.Close() }()
-	b.stdin, b.driver = stdin, standin.NewClient[driver.Request, driver.Reply](stdin, stdout)
+	b.driver = standin.NewClient[driver.Request, driver.Reply](b.program.In, b.program.Out)
 	return b, nil
 }
 
-func (b *bench) close() error {
-	err := b.stdin.Close()
-	if _, ended := b.process.Wait(); ended != nil {
-		err = errors.Join(err, ended)
-	}
-	return err
-}
-
-// install copies a file into the lab.
-func install(l *lab.Lab, to, from string) error {
-	content, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	name := l.Path(to)
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(name, content, 0o755)
-}
+func (b *bench) close() error { return b.program.Close() }
 
 // container is what a task runs.
 type container struct {
@@ -127,9 +98,6 @@ func (c container) windows() map[string]any {
 // the spec, and the mounts of the root.
 func (b *bench) prepare(ctx context.Context, id string, c container) (string, []*types.Mount, error) {
 	dir := folder + `\bundles\` + id
-	if err := os.MkdirAll(b.lab.Path(dir), 0o755); err != nil {
-		return "", nil, err
-	}
 	spec, err := json.Marshal(map[string]any{
 		"ociVersion": "1.1.0",
 		"process":    map[string]any{"args": c.args, "cwd": `C:\`, "user": map[string]any{}},
@@ -139,7 +107,7 @@ func (b *bench) prepare(ctx context.Context, id string, c container) (string, []
 	if err != nil {
 		return "", nil, err
 	}
-	if err := os.WriteFile(b.lab.Path(dir+`\config.json`), spec, 0o644); err != nil {
+	if err := b.lab.WriteFile(dir+`\config.json`, spec); err != nil {
 		return "", nil, err
 	}
 	mounts, err := b.lab.Rootfs(ctx, id)

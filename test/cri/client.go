@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -33,24 +32,13 @@ type Client struct {
 // Start starts a client in a lab that has CRI (lab.Config.CRI). It ends with
 // Close, or with the lab.
 func Start(l *lab.Lab) (*Client, error) {
-	input, output, err := os.Pipe()
+	// It lives as long as the lab, not as the call that starts it.
+	program, err := l.StartDialog(context.Background(), lab.CallerExe, lab.ContainerdPipe)
 	if err != nil {
 		return nil, fmt.Errorf("cri: %w", err)
 	}
-	answers, from := io.Pipe()
-	// It lives as long as the lab, not as the call that starts it.
-	process, err := l.StartProcess(context.Background(), lab.Command{
-		Args: []string{lab.CallerExe, lab.ContainerdPipe}, Stdin: input, Stdout: from,
-	})
-	if err = errors.Join(err, input.Close()); err != nil {
-		return nil, errors.Join(err, output.Close())
-	}
-	c := &lines{output: output, process: process, calls: map[uint64]*call{}}
-	go func() {
-		<-process.Done()
-		from.Close()
-	}()
-	go c.read(answers)
+	c := &lines{program: program, calls: map[uint64]*call{}}
+	go c.read()
 	return &Client{
 		RuntimeServiceClient: runtime.NewRuntimeServiceClient(c),
 		ImageServiceClient:   runtime.NewImageServiceClient(c),
@@ -59,21 +47,16 @@ func Start(l *lab.Lab) (*Client, error) {
 }
 
 // Close gives up the calls that run and ends the program.
-func (c *Client) Close() error {
-	err := c.lines.output.Close()
-	_, waited := c.lines.process.Wait()
-	return errors.Join(err, waited)
-}
+func (c *Client) Close() error { return c.lines.program.Close() }
 
 // lines is the exchange with the program: gRPC's client connection, in lines.
 type lines struct {
-	process *lab.Process
+	program *lab.Dialog // its input is guarded by mu
 
-	mu     sync.Mutex
-	output *os.File         // guarded by mu
-	next   uint64           // guarded by mu
-	calls  map[uint64]*call // guarded by mu; nil when the program has ended
-	ended  error            // guarded by mu; why
+	mu    sync.Mutex
+	next  uint64           // guarded by mu
+	calls map[uint64]*call // guarded by mu; nil when the program has ended
+	ended error            // guarded by mu; why
 }
 
 var _ grpc.ClientConnInterface = (*lines)(nil)
@@ -125,8 +108,8 @@ func (a answer) failure() error {
 }
 
 // read hands out answers until the program has ended.
-func (c *lines) read(from io.Reader) {
-	in := bufio.NewReader(from)
+func (c *lines) read() {
+	in := bufio.NewReader(c.program.Out)
 	var err error
 	for {
 		var line []byte
@@ -149,7 +132,7 @@ func (c *lines) read(from io.Reader) {
 		}
 	}
 	_, _ = io.Copy(io.Discard, in) // a program that can't write does not end
-	r, waited := c.process.Wait()
+	r, waited := c.program.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = status.Errorf(codes.Unavailable, "cri: the program in the lab has ended: %v, exit code %d, %v: %s", err, r.ExitCode, waited, r.Stderr)
@@ -187,7 +170,7 @@ func (c *lines) send(r request) error {
 func (c *lines) sendLocked(r request) error {
 	line, err := json.Marshal(r)
 	if err == nil {
-		_, err = c.output.Write(append(line, '\n'))
+		_, err = c.program.In.Write(append(line, '\n'))
 	}
 	if err != nil {
 		return status.Errorf(codes.Unavailable, "cri: %v", err)

@@ -65,11 +65,7 @@ func bootCrossings(t *testing.T) (*lab.Lab, error) {
 	for name, text := range map[string]string{
 		`C:\data\a.txt`: "from the host", `C:\later\b.txt`: "mounted later", `C:\drivers\nic.inf`: "[Version]", `C:\disks\d.vhdx`: "disk",
 	} {
-		path := l.Path(name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return l, err
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		if err := l.WriteFile(name, []byte(text)); err != nil {
 			return l, err
 		}
 	}

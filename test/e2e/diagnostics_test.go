@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -16,15 +14,12 @@ import (
 // isolctl builds the operator's program into the lab and returns what runs it.
 func isolctl(t *testing.T, l *lab.Lab) func(args ...string) lab.Result {
 	t.Helper()
-	const program = `C:\isolctl.exe`
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", l.Path(program), "github.com/isolrun/isol/cmd/isolctl")
-	build.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	if err := l.Build(t.Context(), `C:\`, "./cmd/isolctl"); err != nil {
+		t.Fatal(err)
 	}
 	return func(args ...string) lab.Result {
 		t.Helper()
-		r, err := l.Run(t.Context(), append([]string{program}, args...)...)
+		r, err := l.Run(t.Context(), append([]string{`C:\isolctl.exe`}, args...)...)
 		if err != nil {
 			t.Fatal(err)
 		}

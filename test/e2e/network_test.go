@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -30,10 +28,8 @@ func cni(t *testing.T, l *lab.Lab, args ...string) string {
 // podNetwork makes a pod's network as CNI does.
 func podNetwork(t *testing.T, l *lab.Lab) pod.Network {
 	t.Helper()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", l.Path(`C:\cni.exe`), "./cni")
-	build.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	if err := l.Build(t.Context(), `C:\`, "./test/e2e/cni"); err != nil {
+		t.Fatal(err)
 	}
 	var n pod.Network
 	if err := json.Unmarshal([]byte(cni(t, l, "add")), &n); err != nil {

@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -66,10 +65,8 @@ func TestExitWhileContainerdIsAway(t *testing.T) {
 // to the logger, not to containerd.
 func TestLogSurvivesContainerd(t *testing.T) {
 	l := labOf(t)
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", l.Path(`C:\filelogger.exe`), "./filelogger")
-	build.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	if err := l.Build(t.Context(), `C:\`, "./test/e2e/filelogger"); err != nil {
+		t.Fatal(err)
 	}
 	c := connect(t, l)
 	request := c.container("log1", packed(t, specURL, spec("cmd", "/c", "echo first& echo wrong >&2& ping -n 4 localhost >nul& echo last")), nil)

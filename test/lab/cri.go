@@ -2,8 +2,6 @@ package lab
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -77,13 +75,10 @@ func (l *Lab) installCRI(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := copyFile(filepath.Join(root, "cmd", "isolctl", "containerd.toml"), l.Path(isolConfig)); err != nil {
-		return fmt.Errorf("lab: install %s: %w", isolConfig, err)
+	if err := l.Install(isolConfig, filepath.Join(root, "cmd", "isolctl", "containerd.toml")); err != nil {
+		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(l.Path(cniConfig)), 0o755); err != nil {
-		return fmt.Errorf("lab: %w", err)
-	}
-	return os.WriteFile(l.Path(cniConfig), []byte(network), 0o644)
+	return l.WriteFile(cniConfig, []byte(network))
 }
 
 // PauseImage is the name of the sandboxes' image: the lab's image, with a

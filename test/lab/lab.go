@@ -172,12 +172,8 @@ func (l *Lab) install(ctx context.Context, cfg Config, p parts, progress func(st
 		files[ProgramFolder+`\`+name] = path
 	}
 	for to, from := range files {
-		name := l.Path(to)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			return fmt.Errorf("lab: install %s: %w", to, err)
-		}
-		if err := copyFile(from, name); err != nil {
-			return fmt.Errorf("lab: install %s: %w", to, err)
+		if err := l.Install(to, from); err != nil {
+			return err
 		}
 	}
 	if cfg.CRI {
@@ -185,7 +181,7 @@ func (l *Lab) install(ctx context.Context, cfg Config, p parts, progress func(st
 			return err
 		}
 	}
-	return os.WriteFile(l.Path(configFile), []byte(containerdConfig(cfg.Windows, cfg.CRI, cfg.Containerd)), 0o644)
+	return l.WriteFile(configFile, []byte(containerdConfig(cfg.Windows, cfg.CRI, cfg.Containerd)))
 }
 
 // boot starts the services and stores the images.

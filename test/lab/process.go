@@ -137,6 +137,42 @@ func (p *Process) Resize(rows, columns uint16) error {
 	return resizeTerminal(p.terminal.master, rows, columns)
 }
 
+// Dialog is a program that is asked over its standard input and answers over
+// its standard output.
+type Dialog struct {
+	*Process
+	In  *os.File  // what is written is the program's input
+	Out io.Reader // what the program has written; it ends with the program
+}
+
+// StartDialog starts a program to talk to. It ends when its input does, with
+// Close, and as StartProcess says.
+func (l *Lab) StartDialog(ctx context.Context, args ...string) (*Dialog, error) {
+	// A pipe of the kernel: one that a goroutine copies from would keep a program
+	// that has ended from being waited for until somebody asks it more.
+	input, in, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("lab: start %s: %w", args[0], err)
+	}
+	out, output := io.Pipe()
+	p, err := l.StartProcess(ctx, Command{Args: args, Stdin: input, Stdout: output})
+	if err = errors.Join(err, input.Close()); err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	go func() {
+		<-p.Done()
+		output.Close()
+	}()
+	return &Dialog{Process: p, In: in, Out: out}, nil
+}
+
+// Close ends the program's input and waits for its end.
+func (d *Dialog) Close() error {
+	err := d.In.Close()
+	_, waited := d.Wait()
+	return errors.Join(err, waited)
+}
+
 // Run runs a Windows program to its end. An exit code other than zero is a
 // Result, not an error.
 func (l *Lab) Run(ctx context.Context, args ...string) (Result, error) {

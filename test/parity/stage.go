@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -34,8 +32,7 @@ type actor struct {
 	exe     string // in the lab
 	legacy  bool
 	driver  *driver.Client
-	stdin   io.Closer
-	process *lab.Process
+	program *lab.Dialog // the driver; nil until it was started
 }
 
 // stage is a lab in which both shims play.
@@ -68,12 +65,6 @@ func openStage(ctx context.Context, progress io.Writer) (_ *stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	programs := filepath.Join(cache, "parity")
-	for _, source := range []string{"./test/parity/cmd/paritydriver", "./cmd/isol-guest"} {
-		if err := build(ctx, programs, source); err != nil {
-			return nil, err
-		}
-	}
 	l, err := lab.Start(ctx, lab.Config{Out: progress, Guests: 2})
 	if err != nil {
 		return nil, err
@@ -82,40 +73,33 @@ func openStage(ctx context.Context, progress io.Writer) (_ *stage, err error) {
 		{name: compare.Isol, file: isol, exe: folder + `\isol\` + lab.IsolShim},
 		{name: compare.Runhcs, file: peers.Runhcs, exe: folder + `\runhcs\` + filepath.Base(peers.Runhcs), legacy: true},
 	}}
-	if err := s.furnish(ctx, programs); err != nil {
+	if err := s.furnish(ctx, filepath.Join(filepath.Dir(isol), lab.IsolGuest)); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
 }
 
-// furnish puts programs and files into the lab and starts the drivers.
-func (s *stage) furnish(ctx context.Context, programs string) error {
+// furnish puts programs and files into the lab and starts the drivers. The
+// guest tool is the program of isol's that lies beside a shim, as installed.
+func (s *stage) furnish(ctx context.Context, guestTool string) error {
 	for name, content := range files {
-		if err := s.write(name, []byte(content)); err != nil {
+		if err := s.WriteFile(name, []byte(content)); err != nil {
 			return err
 		}
 	}
+	if err := s.Build(ctx, folder, "./test/parity/cmd/paritydriver"); err != nil {
+		return err
+	}
 	for _, a := range s.actors {
-		if err := s.install(a.exe, a.file); err != nil {
+		own := folder + `\` + string(a.name) + `\`
+		if err := errors.Join(s.Install(a.exe, a.file), s.Install(own+lab.IsolGuest, guestTool)); err != nil {
 			return err
 		}
-		exe := folder + `\` + string(a.name) + `\` + driver.Exe
-		if err := s.install(exe, filepath.Join(programs, driver.Exe)); err != nil {
-			return err
-		}
-		// isol's program for the guest lies beside the shim, as installed.
-		if err := s.install(folder+`\`+string(a.name)+`\`+guestTool, filepath.Join(programs, guestTool)); err != nil {
-			return err
-		}
-		requests, stdin := io.Pipe()
-		stdout, replies := io.Pipe()
 		var err error
-		a.process, err = s.StartProcess(ctx, lab.Command{Args: []string{exe}, Stdin: requests, Stdout: replies})
-		if err != nil {
+		if a.program, err = s.StartDialog(ctx, folder+`\`+driver.Exe); err != nil {
 			return err
 		}
-		go func() { <-a.process.Done(); replies.Close() }()
-		a.stdin, a.driver = stdin, standin.NewClient[driver.Request, driver.Reply](stdin, stdout)
+		a.driver = standin.NewClient[driver.Request, driver.Reply](a.program.In, a.program.Out)
 	}
 	return nil
 }
@@ -123,46 +107,11 @@ func (s *stage) furnish(ctx context.Context, programs string) error {
 func (s *stage) close() error {
 	var errs []error
 	for _, a := range s.actors {
-		if a.process == nil {
-			continue
+		if a.program != nil {
+			errs = append(errs, a.program.Close())
 		}
-		errs = append(errs, a.stdin.Close())
-		_, err := a.process.Wait()
-		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, s.Close())...)
-}
-
-// guestTool is what isol runs in a utility VM.
-const guestTool = "isol-guest.exe"
-
-// build builds a program of this module for the lab into a folder.
-func build(ctx context.Context, folder, source string) error {
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", folder+string(filepath.Separator), strings.Replace(source, ".", "github.com/isolrun/isol", 1))
-	cmd.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s: %w: %s", source, err, out)
-	}
-	return nil
-}
-
-func (s *stage) write(to string, content []byte) error {
-	name := s.Path(to)
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(name, content, 0o755)
-}
-
-func (s *stage) install(to, from string) error {
-	content, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	return s.write(to, content)
 }
 
 // play runs a scenario with both shims, side by side, and returns what each did.
@@ -272,7 +221,7 @@ func (s *stage) prepare(ctx context.Context, r scenario.Run, t scenario.Task, pl
 	if err != nil {
 		return task, err
 	}
-	if err := s.write(task.Bundle+`\config.json`, config); err != nil {
+	if err := s.WriteFile(task.Bundle+`\config.json`, config); err != nil {
 		return task, err
 	}
 	var spec struct{ Process struct{ Terminal bool } }
