@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/windows"
+
+	"github.com/isolrun/isol/internal/silo"
 )
 
 // Information classes of job objects that x/sys does not have.
@@ -149,13 +151,6 @@ const (
 	rateHardCap = 0x4 // JOB_OBJECT_CPU_RATE_CONTROL_HARD_CAP
 )
 
-// groupAffinity is GROUP_AFFINITY.
-type groupAffinity struct {
-	mask     uintptr
-	group    uint16
-	reserved [3]uint16
-}
-
 // SetLimits implements Object.
 func (o *object) SetLimits(l Limits) error {
 	if l.Memory != 0 {
@@ -186,9 +181,9 @@ func (o *object) SetLimits(l Limits) error {
 	if len(l.Affinity) == 0 {
 		return nil
 	}
-	masks := make([]groupAffinity, 0, len(l.Affinity))
-	for _, a := range l.Affinity {
-		masks = append(masks, groupAffinity{mask: uintptr(a.Mask), group: uint16(a.Group)})
+	masks, err := silo.Affinities(l.Affinity)
+	if err != nil {
+		return err
 	}
 	return o.set(windows.JobObjectGroupInformationEx, unsafe.Pointer(&masks[0]), uintptr(len(masks))*unsafe.Sizeof(masks[0]))
 }

@@ -20,23 +20,23 @@ import (
 // hcs.System.openSilo).
 func jobName(id string) string { return `\Container_` + id }
 
-// groupAffinity is GROUP_AFFINITY of winnt.h:
+// GroupAffinity is GROUP_AFFINITY of winnt.h, of which a job object takes a list:
 // https://learn.microsoft.com/windows/win32/api/winnt/ns-winnt-group_affinity
-type groupAffinity struct {
+type GroupAffinity struct {
 	mask  uint64
 	group uint16
 	_     [3]uint16 // reserved
 }
 
-// affinities converts masks. Whether the host takes more than one group was
-// decided before.
-func affinities(masks []isolation.AffinityMask) ([]groupAffinity, error) {
-	out := make([]groupAffinity, 0, len(masks))
+// Affinities converts masks. Whether the host takes more than one group was
+// decided before. Errors: InvalidArgument for what no machine has.
+func Affinities(masks []isolation.AffinityMask) ([]GroupAffinity, error) {
+	out := make([]GroupAffinity, 0, len(masks))
 	for _, m := range masks {
 		if m.Group > math.MaxUint16 || m.Mask == 0 {
 			return nil, fault.New(fault.InvalidArgument, "affinity mask %#x of processor group %d: no machine has them", m.Mask, m.Group)
 		}
-		out = append(out, groupAffinity{mask: m.Mask, group: uint16(m.Group)})
+		out = append(out, GroupAffinity{mask: m.Mask, group: uint16(m.Group)})
 	}
 	if len(out) == 0 {
 		return nil, fault.New(fault.Internal, "an affinity without masks")
@@ -54,7 +54,7 @@ type Affinity struct{}
 // for processors that this machine does not have, NotFound for a container
 // that is not there.
 func (Affinity) SetAffinity(_ context.Context, id string, masks []isolation.AffinityMask) error {
-	list, err := affinities(masks)
+	list, err := Affinities(masks)
 	if err == nil {
 		err = setGroups(jobName(id), list)
 	}

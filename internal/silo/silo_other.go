@@ -4,6 +4,6 @@ package silo
 
 import "github.com/isolrun/isol/internal/fault"
 
-func setGroups(string, []groupAffinity) error {
+func setGroups(string, []GroupAffinity) error {
 	return fault.New(fault.Unimplemented, "only Windows has job objects")
 }

@@ -11,12 +11,12 @@ import (
 // The kernel reads an array of GROUP_AFFINITY: 16 bytes each, the group after
 // the mask. Another layout pins to processors that nobody asked for.
 func TestLayout(t *testing.T) {
-	var a groupAffinity
+	var a GroupAffinity
 	if size, at := unsafe.Sizeof(a), unsafe.Offsetof(a.group); size != 16 || at != 8 {
 		t.Errorf("%d bytes, the group at %d; want 16 and 8", size, at)
 	}
-	list, err := affinities([]isolation.AffinityMask{{Mask: 3}, {Mask: 1 << 63, Group: 1}})
-	if err != nil || len(list) != 2 || list[1] != (groupAffinity{mask: 1 << 63, group: 1}) {
+	list, err := Affinities([]isolation.AffinityMask{{Mask: 3}, {Mask: 1 << 63, Group: 1}})
+	if err != nil || len(list) != 2 || list[1] != (GroupAffinity{mask: 1 << 63, group: 1}) {
 		t.Errorf("%+v, %v", list, err)
 	}
 	if jobName("web") != `\Container_web` {

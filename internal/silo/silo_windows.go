@@ -14,7 +14,7 @@ const jobObjectSetAttributes = 0x0002 // of winnt.h
 
 // setGroups pins the named job to the processors of the list.
 // https://learn.microsoft.com/windows/win32/api/jobapi2/nf-jobapi2-setinformationjobobject
-func setGroups(name string, list []groupAffinity) error {
+func setGroups(name string, list []GroupAffinity) error {
 	job, err := open(name)
 	if err != nil {
 		return err
