@@ -246,6 +246,9 @@ func (d *decision) network() error {
 	if d.onHost() {
 		return d.hostNetwork()
 	}
+	if err := d.names(); err != nil {
+		return err
+	}
 	if n.SharedContainer != "" && d.plan.InVM() {
 		return d.invalid("use process isolation, or put both containers in one pod",
 			"%snetworkSharedContainerName: a container in a utility VM can't share the network of container %s outside of it", at, n.SharedContainer)
@@ -267,6 +270,29 @@ func (d *decision) network() error {
 	}
 	if n.SharedContainer != "" {
 		d.cross(Crossing{Kind: CrossContainer, Host: n.SharedContainer, Write: true, Source: at + "networkSharedContainerName"})
+	}
+	return nil
+}
+
+// names checks how names are resolved. The document has the list as one text
+// with commas between the domains (as runhcs joins it), so an entry that is
+// empty or has one would be another list than the spec's.
+func (d *decision) names() error {
+	n := d.req.Network
+	const at = "spec.windows.network."
+	for i, domain := range n.DNSSearch {
+		if domain == "" || strings.ContainsAny(domain, ", \t\r\n") {
+			return d.invalid("give one domain per entry, as in svc.cluster.local", "%sDNSSearchList[%d] = %q is not one domain", at, i, domain)
+		}
+	}
+	if d.plan.Role == RoleSandbox && d.plan.Mode == ModeHyperV {
+		const why = "no process of the sandbox runs in the utility VM: each container has its own"
+		if len(n.DNSSearch) > 0 {
+			d.reason("no effect", at+"DNSSearchList", why)
+		}
+		if n.UnqualifiedDNSQuery {
+			d.reason("no effect", at+"allowUnqualifiedDNSQuery", why)
+		}
 	}
 	return nil
 }
@@ -295,6 +321,12 @@ func (d *decision) hostNetwork() error {
 		default:
 			d.reason("no effect", at+v.name, "a HostProcess container is on the host's network")
 		}
+	}
+	if len(n.DNSSearch) > 0 {
+		d.reason("no effect", at+"DNSSearchList", "a HostProcess container resolves names as the host does")
+	}
+	if n.UnqualifiedDNSQuery {
+		d.reason("no effect", at+"allowUnqualifiedDNSQuery", "a HostProcess container resolves names as the host does")
 	}
 	return nil
 }

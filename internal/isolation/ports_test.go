@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/oci"
@@ -68,6 +69,40 @@ func TestPortsOfHostProcessPod(t *testing.T) {
 	p := decideOK(t, in)
 	if got := portsOf(p); got != nil || !hasReason(p, "no effect") {
 		t.Errorf("ports %v, reasons %v", got, p.Reasons)
+	}
+}
+
+// How names are resolved is the container's own in both modes; where nobody is
+// there to resolve them the plan says so, and drops nothing in silence.
+func TestNamesAreResolved(t *testing.T) {
+	dns := func(s *specs.Spec) {
+		s.Windows.Network = &specs.WindowsNetwork{DNSSearchList: []string{"default.svc.cluster.local", "svc.cluster.local"}, AllowUnqualifiedDNSQuery: true}
+	}
+	noEffect := func(p *Plan) int {
+		n := 0
+		for _, r := range p.Reasons {
+			if r.Decision == "no effect" && (strings.HasSuffix(r.Input, "DNSSearchList") || strings.HasSuffix(r.Input, "allowUnqualifiedDNSQuery")) {
+				n++
+			}
+		}
+		return n
+	}
+	for _, tc := range []struct {
+		name string
+		mods []func(*specs.Spec)
+		want int
+	}{
+		{"process", mods(dns), 0}, {"in a VM", mods(dns, hyperv), 0}, {"process sandbox", mods(dns, sandbox), 0},
+		{"sandbox that is a VM", mods(dns, hyperv, sandbox), 2}, {"HostProcess", mods(dns, hostProcess), 2},
+	} {
+		in := inputOf(t, "server2022", tc.mods...)
+		if tc.name == "process sandbox" || tc.name == "sandbox that is a VM" {
+			in.ID = podID
+		}
+		p := decideOK(t, in)
+		if got := noEffect(p); got != tc.want || tc.want == 0 && len(p.Container.Network.DNSSearch) != 2 {
+			t.Errorf("%s: %d reasons, want %d; %+v", tc.name, got, tc.want, p.Container.Network)
+		}
 	}
 }
 

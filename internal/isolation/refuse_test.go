@@ -160,6 +160,10 @@ func refusals() []refusal {
 		{name: "network of a container outside", mods: mods(hyperv, func(s *specs.Spec) {
 			s.Windows.Network = &specs.WindowsNetwork{NetworkSharedContainerName: "other"}
 		}), kind: bad},
+		{name: "two domains in one entry", mods: mods(func(s *specs.Spec) {
+			s.Windows.Network = &specs.WindowsNetwork{DNSSearchList: []string{"svc.cluster.local", "a.example,b.example"}}
+		}), kind: bad},
+		{name: "empty domain", mods: mods(hyperv, func(s *specs.Spec) { s.Windows.Network = &specs.WindowsNetwork{DNSSearchList: []string{""}} }), kind: bad},
 		{name: "gMSA switched off", mods: mods(annotate("io.microsoft.container.wcow.gmsa.disable", "true"), credential), kind: denied},
 
 		// The utility VM.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/hcs"
+	"github.com/isolrun/isol/internal/hcs/schema"
 	"github.com/isolrun/isol/internal/isolation"
 	"github.com/isolrun/isol/internal/journal"
 )
@@ -41,6 +42,11 @@ type joined struct {
 // all that a container holds: it can only be removed when nothing uses it.
 func join(cfg *Config, s *steps, req *CreateTask, c *container) (joined, error) {
 	n := &req.Plan.Container.Network
+	if n.SharedContainer != "" && !req.Plan.InVM() {
+		if err := sharedRuns(cfg, s, n.SharedContainer); err != nil {
+			return joined{}, err
+		}
+	}
 	switch {
 	case n.NamespaceID != "" && cfg.Networks != nil:
 		return joined{id: n.NamespaceID}, s.do("network", cfg.Deadlines.Network, func(ctx context.Context) error {
@@ -77,6 +83,22 @@ func join(cfg *Config, s *steps, req *CreateTask, c *container) (joined, error) 
 		return c.listPorts(ctx, cfg.Networks, req.Plan, made.id)
 	})
 	return made, err
+}
+
+// sharedRuns looks for the container whose network is to be shared
+// (windows.network.networkSharedContainerName, whose value is the id of a
+// compute system: https://learn.microsoft.com/virtualization/api/hcs/schemareference#Networking).
+// What the service says to a name that it does not know is not documented, and
+// would be said after the layers are mounted.
+func sharedRuns(cfg *Config, s *steps, id string) error {
+	return s.do("network", cfg.Deadlines.Query, func(ctx context.Context) error {
+		found, err := cfg.Host.List(ctx, schema.SystemQuery{IDs: []string{id}})
+		if err == nil && len(found) == 0 {
+			err = &fault.Error{Kind: fault.FailedPrecondition, Op: "find container", Subject: id, Detail: "there is none with this id on this host",
+				Hint: "windows.network.networkSharedContainerName names it: it must exist before the container"}
+		}
+		return err
+	})
 }
 
 // listPorts reads which ports of the host lead to the container, and tells of

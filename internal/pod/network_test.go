@@ -234,6 +234,73 @@ func TestPortsOfEndpoints(t *testing.T) {
 	}
 }
 
+// `windows.network.networkSharedContainerName`: the container is in the namespace
+// of the other, which is neither made nor removed for it; one that names nobody is
+// refused before anything is made.
+func TestSharedNetwork(t *testing.T) {
+	l := newVMLab(t)
+	l.network(true)
+	req := l.request("web", "ping -t localhost")
+	req.Plan.Container.Network.NamespaceID = cniNamespace
+	l.must(l.pod.Create(l.Context(), req))
+	l.start("web", "")
+	first := l.pod
+	l.shim(2)
+	req = l.request("beside", "ping -t localhost")
+	req.Bundle, req.Layers.Scratch = t.TempDir(), `C:\snapshots\8`
+	req.Plan.Container.Network.SharedContainer = "nobody"
+	before := len(l.functions())
+	if err := l.pod.Create(l.Context(), req); !fault.Is(err, fault.FailedPrecondition) || !strings.Contains(err.Error(), "nobody") {
+		t.Errorf("shared with nobody: %v (%v)", err, fault.KindOf(err))
+	}
+	for _, f := range l.functions()[before:] {
+		if !strings.Contains(f, "EnumerateComputeSystems") && !strings.Contains(f, "Operation") {
+			t.Errorf("%s was called for a container that is refused", f)
+		}
+	}
+	req.Plan.Container.Network.SharedContainer = "web"
+	l.must(l.pod.Create(l.Context(), req))
+	l.start("beside", "")
+	if got := l.entries("namespace"); len(got) != 1 || !strings.Contains(got[0], "web") || !strings.Contains(got[0], "beside") {
+		t.Errorf("namespaces %v, want one with both", got)
+	}
+	for id, p := range map[string]*Pod{"beside": l.pod, "web": first} {
+		l.pod = p
+		l.must(l.kill(id, ""))
+		l.wait(id, "")
+		l.delete(id, "")
+	}
+	l.nothingLeft()
+}
+
+// The pod's DNS is a setting of its endpoint, which the guest gets whole.
+func TestGuestGetsDNS(t *testing.T) {
+	l := newVMLab(t)
+	const dns = `"Dns":{"Search":["default.svc.cluster.local"],"ServerList":["10.96.0.10"]}`
+	l.policies = map[string]string{"eth0": "," + dns}
+	l.network(true)
+	var mu sync.Mutex
+	heard := ""
+	l.machines.Fault = func(p gcs.Procedure, body []byte) (any, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		heard += string(body)
+		return nil, false
+	}
+	req := l.isolated("web", isolation.RoleStandalone, "ping -t localhost")
+	req.Plan.Container.Network = isolation.Network{NamespaceID: cniNamespace, DNSSearch: []string{"a.example", "b.example"}, UnqualifiedDNSQuery: true}
+	l.must(l.pod.Create(l.Context(), req))
+	mu.Lock()
+	for _, want := range []string{dns, `"DnsSearchList":"a.example,b.example"`, `"AllowUnqualifiedDnsQuery":true`} {
+		if !strings.Contains(strings.ReplaceAll(heard, `\"`, `"`), want) {
+			t.Errorf("the guest has not heard %s", want)
+		}
+	}
+	mu.Unlock()
+	l.must(l.pod.Close(context.Background()))
+	l.nothingLeft()
+}
+
 // A namespace that is not there is not a missing task, and is noticed before
 // anything is made.
 func TestNamespaceThatIsNotThere(t *testing.T) {

@@ -450,14 +450,19 @@ func (c *Client) CloseNetworkObject(h Handle) error {
 	return c.simple(context.Background(), req, func(context.Context) error { return c.drop(h) })
 }
 
-// joinNamespaceLocked puts a system into the namespace that its document names.
+// joinNamespaceLocked puts a system into the namespace that its document names,
+// or into those of the container whose network it shares ("name (ID) of the
+// container that we will share the network stack with", as hcsshim has it).
 func (e *Emulator) joinNamespaceLocked(sys *system) {
 	c := sys.doc.Container
 	if c == nil || c.Networking == nil {
 		return
 	}
-	if ns := e.networks[Namespace][canonical(c.Networking.Namespace)]; ns != nil {
-		ns.containers = append(ns.containers, sys.id)
+	shared := c.Networking.NetworkSharedContainerName
+	for id, ns := range e.networks[Namespace] {
+		if id == canonical(c.Networking.Namespace) || shared != "" && slices.Contains(ns.containers, shared) {
+			ns.containers = append(ns.containers, sys.id)
+		}
 	}
 }
 
