@@ -102,6 +102,49 @@ func TestJoinLatePod(t *testing.T) {
 	}
 }
 
+// A VM that boots with the pod's first container is sized by that container's
+// limit, unless somebody has said its size.
+func TestSizeOfLateVM(t *testing.T) {
+	const mb = 1 << 20
+	asked := annotate(annVM+"computetopology.memory.sizeinmb", "2048")
+	for _, tc := range []struct {
+		name          string
+		pod           []func(*specs.Spec)
+		limit         uint64 // MB, of the first container
+		host          uint64
+		want          uint64
+		cannotReached bool
+	}{
+		{"no limit", nil, 0, 65536, 1024, false},
+		{"a limit that the default holds", nil, 768, 65536, 1024, false},
+		{"a limit beyond the default", nil, 3072, 65536, 3328, false},
+		{"an odd one", nil, 3071, 65536, 3328, false},
+		{"more than the host has", nil, 9000, 8193, 8192, true},
+		{"a host that is not known", nil, 3072, 0, 3328, false},
+		{"an annotation says the size", mods(asked), 3072, 65536, 2048, true},
+		{"a limit of the pod says it", mods(memoryLimit(2048 * mb)), 3072, 65536, 2304, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			pod := bareOf(t, options.IsolationHyperV, func(in *Input) { in.Host.MemoryMB = tc.host }, tc.pod...)
+			m := mods(workload)
+			if tc.limit != 0 {
+				m = append(m, memoryLimit(tc.limit*mb))
+			}
+			in := inputOf(t, "server2022", m...)
+			in.Pod, in.Host.MemoryMB = pod, tc.host
+			first := decideOK(t, in)
+			if got := pod.Booted(first).UVM.MemoryMB; got != tc.want || hasReason(first, "cannot be reached") != tc.cannotReached {
+				t.Errorf("%d MB, want %d; reasons %v", got, tc.want, first.Reasons)
+			}
+			// One that joins after another has booted the VM finds it as it is.
+			in.Pod = pod.Booted(&Plan{})
+			if late := decideOK(t, in); late.BootMemoryMB != 0 {
+				t.Errorf("a VM that runs becomes %d MB", late.BootMemoryMB)
+			}
+		})
+	}
+}
+
 // The size of a running VM by the rule of its first size.
 func TestResize(t *testing.T) {
 	vm := &UVM{MemoryMB: 1024, OverheadMB: 256, Processor: Processor{Count: 4}}

@@ -92,9 +92,11 @@ func (d *decision) resources() error {
 		}
 		c.MemoryMB = m.V
 	}
-	if vm := d.vm(); vm != nil && c.MemoryMB > vm.MemoryMB {
-		d.reason("memory limit cannot be reached", string(r.MemoryMB.Source),
-			fmt.Sprintf("the container may use %d MB and its utility VM has %d MB", c.MemoryMB, vm.MemoryMB))
+	if vm := d.vm(); vm != nil {
+		if have := d.bootMemory(vm); c.MemoryMB > have {
+			d.reason("memory limit cannot be reached", string(r.MemoryMB.Source),
+				fmt.Sprintf("the container may use %d MB and its utility VM has %d MB", c.MemoryMB, have))
+		}
 	}
 	c.Storage = StorageQoS{IOPS: r.IOPS.V, Bandwidth: r.Bandwidth.V}
 	if r.ScratchMin.Set() && d.plan.InVM() {

@@ -276,7 +276,7 @@ func (p *Plan) fitsVM() (Verdict, error) {
 func (p *Plan) Booted(first *Plan) *Plan {
 	booted := *p
 	vm := *p.UVM
-	vm.Late = false
+	vm.Late, vm.MemoryMB = false, max(vm.MemoryMB, first.BootMemoryMB)
 	booted.UVM = &vm
 	booted.Versions.UVM, booted.Versions.UVMSource = first.Versions.UVM, first.Versions.UVMSource
 	return &booted

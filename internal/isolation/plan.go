@@ -51,6 +51,10 @@ type Plan struct {
 	Container Container `json:"container"`
 	UVM       *UVM      `json:"uvm,omitempty"` // nil unless this plan boots a utility VM
 
+	// BootMemoryMB is the memory of the pod's [UVM.Late] VM if this container is
+	// the one that boots it; 0: as the pod's plan says.
+	BootMemoryMB uint64 `json:"bootMemoryMB,omitempty"`
+
 	Crossings []Crossing  `json:"crossings,omitempty"` // every opening of the boundary, in the order of the spec
 	Reasons   []Reason    `json:"reasons"`             // what decided, in the order of the decisions
 	Overruled []Overruled `json:"overruled,omitempty"` // weaker inputs that said otherwise
@@ -189,7 +193,8 @@ type UVM struct {
 	Image           string                     `json:"image,omitempty"` // folder that holds the utility VM; empty: found in the image's layers
 	Late            bool                       `json:"late,omitempty"`  // boots with the pod's first container, from its image: the pod has none of its own
 	MemoryMB        uint64                     `json:"memoryMB,omitempty"`
-	OverheadMB      uint64                     `json:"overheadMB,omitempty"` // of the guest's own, beyond the containers' limits
+	OverheadMB      uint64                     `json:"overheadMB,omitempty"`  // of the guest's own, beyond the containers' limits
+	MemoryAsked     bool                       `json:"memoryAsked,omitempty"` // by annotation: no limit changes it
 	Processor       Processor                  `json:"processor,omitzero"`
 	AllowOvercommit bool                       `json:"allowOvercommit,omitempty"`
 	DeferredCommit  bool                       `json:"deferredCommit,omitempty"`

@@ -81,10 +81,33 @@ func (d *decision) vmMemory(u *UVM) error {
 	if size%2 != 0 {
 		size, why = size+1, why+", rounded up to an even number"
 	}
-	u.MemoryMB, u.OverheadMB = size, d.overheadMB()
+	u.MemoryMB, u.OverheadMB, u.MemoryAsked = size, d.overheadMB(), a.Uint(oci.KeyUVMMemoryMB).V != 0
 	d.reason(fmt.Sprintf("utility VM memory = %d MB", size), input, why)
 	d.vmBacking(u)
 	return nil
+}
+
+// bootMemory is the memory of the VM that the container will run in. One that
+// boots with the pod's first container is sized by that container's limit as it
+// would be by one of the pod, where neither the pod nor an annotation has said
+// how large it is to be: CRI tells nothing else of a Windows pod.
+func (d *decision) bootMemory(vm *UVM) uint64 {
+	pod, limit := d.in.Pod, d.req.Resources.MemoryMB
+	if pod == nil || !vm.Late || vm.MemoryAsked || pod.Container.MemoryMB != 0 || limit.V == 0 {
+		return vm.MemoryMB
+	}
+	need := min(limit.V, math.MaxUint64-2-vm.OverheadMB) + vm.OverheadMB
+	need += need % 2
+	if have := d.in.Host.MemoryMB; have != 0 {
+		need = min(need, have-have%2)
+	}
+	if need <= vm.MemoryMB {
+		return vm.MemoryMB
+	}
+	d.plan.BootMemoryMB = need
+	d.reason(fmt.Sprintf("utility VM memory = %d MB", need), string(limit.Source),
+		fmt.Sprintf("if this container boots it: the limit %d MB and %d MB for the guest itself, no more than the host has", limit.V, vm.OverheadMB))
+	return need
 }
 
 func (d *decision) defaultMemory() (mb uint64, input, why string) {

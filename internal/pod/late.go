@@ -95,6 +95,7 @@ func (l *lateVM) boot(s *steps, k *vmKernel, req *CreateTask) (VM, error) {
 	own := &vmKernel{cfg: k.cfg, log: k.log} // as for a sandbox with an image: it joins nobody's VM
 	held := &container{limits: &k.cfg.Deadlines, journal: l.journal, log: k.log.With("id", l.sandbox.ID), gone: make(chan struct{})}
 	first := l.sandbox
+	first.Plan = l.sandbox.Plan.Booted(req.Plan)
 	// The scratch of the VM lies with the sandbox: the container's own goes with it.
 	first.Layers = layers.Layers{Parents: req.Layers.Parents, Scratch: l.sandbox.Bundle}
 	vm, err := own.boot(booting, &first, held)
@@ -113,7 +114,7 @@ func (l *lateVM) boot(s *steps, k *vmKernel, req *CreateTask) (VM, error) {
 		return nil, err
 	}
 	l.held = held
-	for _, change := range l.frame.adopt(vm, l.sandbox.Plan.Booted(req.Plan)) {
+	for _, change := range l.frame.adopt(vm, first.Plan) {
 		ctx, cancel := bounded(k.cfg.Deadlines.Modify)
 		if err := resize(ctx, vm, change); err != nil {
 			k.log.Warn("the resources that the pod was given before its VM booted are not in force", "id", l.sandbox.ID, "error", err)
