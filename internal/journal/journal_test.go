@@ -297,3 +297,40 @@ func TestOnlyDurableKindsAreFlushed(t *testing.T) {
 		}
 	}
 }
+
+// What a closed journal names is released although its file has gone with the
+// bundle; what fails is there for the next try, and a file that is still there
+// goes with the last.
+func TestSettle(t *testing.T) {
+	for _, gone := range []bool{true, false} {
+		j, entries := newJournal(t, recNS, recMount, recSystem)
+		if err := errors.Join(j.Release(entries[0]), j.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if gone {
+			if err := os.Remove(j.path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var undone []Record
+		err := j.Settle(t.Context(), undoers(&undone, map[Kind]error{KindLayerMount: fault.New(fault.Unavailable, "busy")}))
+		if d := cmp.Diff([]Record{recSystem, recMount}, undone); d != "" || !fault.Is(err, fault.Unavailable) {
+			t.Errorf("the first try: %v\n%s", err, d)
+		}
+		if d := cmp.Diff([]Record{recMount}, j.Outstanding()); d != "" {
+			t.Error(d)
+		}
+		if !gone {
+			if c, err := Read(j.path); err != nil || len(c.Entries) != 1 || c.Entries[0].record != recMount {
+				t.Errorf("the file has %+v, %v", c.Entries, err)
+			}
+		}
+		undone = nil
+		if err := j.Settle(t.Context(), undoers(&undone, nil)); err != nil || len(undone) != 1 || len(j.Outstanding()) != 0 {
+			t.Errorf("the second try: %v, undone %v", err, undone)
+		}
+		if _, err := os.Stat(j.path); err == nil {
+			t.Error("the file is left")
+		}
+	}
+}

@@ -175,6 +175,32 @@ func (j *Journal) SettleSystem(ctx context.Context, id string, u Undoers) error 
 	return errors.Join(errs...)
 }
 
+// Settle releases what is outstanding in a journal that was closed, the last
+// acquired first, and strikes it. It goes by what the journal knows, not by its
+// file, which may have gone with the bundle. It may be called again. Errors:
+// those of the undoers, joined; what failed stays outstanding.
+func (j *Journal) Settle(ctx context.Context, u Undoers) error {
+	j.mu.Lock()
+	open := slices.Clone(j.open)
+	j.mu.Unlock()
+	s := &striker{path: j.path, open: openToAppend}
+	var errs []error
+	for _, e := range slices.Backward(open) {
+		if err := u.release(ctx, j.header.ID, e.record); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		j.mu.Lock()
+		j.open = slices.DeleteFunc(j.open, func(other *Entry) bool { return other == e })
+		j.mu.Unlock()
+		s.strike(e.seq)
+	}
+	if len(errs) == 0 {
+		return fault.Wrap(remove(j.path), "settle journal", j.path) // with what could not be struck
+	}
+	return fault.Wrap(errors.Join(append(errs, s.err)...), "settle journal", j.path)
+}
+
 // striker strikes in the journal at path.
 type striker struct {
 	path string

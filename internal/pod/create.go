@@ -63,7 +63,7 @@ func (p *Pod) sandboxEnded() bool {
 
 func newTask(cfg *Config, log *slog.Logger, req *CreateTask) *task {
 	t := &task{id: req.ID, bundle: req.Bundle, plan: req.Plan, cfg: cfg, log: log.With("id", req.ID),
-		created: time.Now(), execs: map[string]*process{}, settled: make(chan struct{})}
+		created: time.Now(), execs: map[string]*process{}, settled: make(chan struct{}), finishing: make(chan struct{}, 1)}
 	t.init = newProcess(t, "", req.Process, req.Stdio)
 	return t
 }
@@ -124,6 +124,9 @@ func (t *task) create(ctx context.Context, k kernel, req *CreateTask) (err error
 func (t *task) openJournal(s *steps) error {
 	path := filepath.Join(t.bundle, journal.FileName)
 	err := s.do("journal", t.cfg.Deadlines.Terminate, func(ctx context.Context) error {
+		if err := t.last.supersede(ctx); err != nil {
+			return err
+		}
 		_, err := journal.Replay(ctx, path, t.id, t.cfg.Undo)
 		return err
 	})
@@ -132,6 +135,21 @@ func (t *task) openJournal(s *steps) error {
 	}
 	t.journal, err = t.cfg.Journal(path, journal.Header{ID: t.id, Origin: t.cfg.Undo.Origin})
 	return fault.Wrap(err, s.what, t.id)
+}
+
+// supersede keeps everybody from finishing what t's create has left: from now on
+// its id, and so what its journal names, is another's. t may be nil.
+func (t *task) supersede(ctx context.Context) error {
+	if t == nil {
+		return nil
+	}
+	t.stopFinishing()
+	select {
+	case t.finishing <- struct{}{}: // and is never taken out
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (t *task) closeJournal() {

@@ -3,14 +3,12 @@ package pod
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"sort"
 	"strings"
 	"time"
 
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/isolation"
-	"github.com/isolrun/isol/internal/journal"
 )
 
 // Delete removes a stopped, or never started, task or exec. Errors: NotFound,
@@ -162,7 +160,8 @@ func (t *task) end(ctx context.Context) error {
 // long as ending a system may take: a system that HCS was still making when the create gave up holds its
 // layers until it is there and has been ended. The delete action is not enough
 // for it: after a create that its client gave up, containerd runs it while it
-// removes the bundle, and the journal with it.
+// removes the bundle, and the journal's file with it. One caller at a time does
+// it, the others wait for their turn.
 func (t *task) finish(ctx context.Context) error {
 	const pause = 100 * time.Millisecond
 	if t.journal == nil {
@@ -170,8 +169,14 @@ func (t *task) finish(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.Deadlines.Terminate)
 	defer cancel()
+	select {
+	case t.finishing <- struct{}{}:
+		defer func() { <-t.finishing }()
+	case <-ctx.Done():
+		return fault.Wrap(context.Cause(ctx), "end task", t.id)
+	}
 	for {
-		_, err := journal.Replay(ctx, filepath.Join(t.bundle, journal.FileName), t.id, t.cfg.Undo)
+		err := t.journal.Settle(ctx, t.cfg.Undo)
 		if err == nil {
 			return nil
 		}

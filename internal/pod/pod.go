@@ -1,6 +1,7 @@
 package pod
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"sort"
@@ -101,7 +102,8 @@ func (p *Pod) admit(t *task) error {
 			p.id = t.id
 		}
 		p.tasks[t.id] = t
-		delete(p.abandoned, t.id) // its create finishes what the last one left
+		t.last = p.abandoned[t.id] // its create finishes what the last one left
+		delete(p.abandoned, t.id)
 	}
 	p.mu.Unlock()
 	if err != nil || t.plan.Role != isolation.RoleWorkload {
@@ -166,16 +168,39 @@ func (p *Pod) forget(t *task) {
 }
 
 // abandon takes a task out of the pod whose create has failed. One that could
-// not undo all of it is kept in mind: Close tries again.
+// not undo all of it is kept in mind and tried again, for the pod may live on
+// for long while the system that holds its layers has come and gone; what is
+// left then Close tries once more.
 func (p *Pod) abandon(t *task) {
 	p.forget(t)
 	if t.journal == nil || len(t.journal.Outstanding()) == 0 {
 		return
 	}
+	ctx, stop := context.WithCancel(context.Background())
+	t.stopFinishing = stop
+	p.mu.Lock()
+	replaced := p.tasks[t.id] != nil // by a create that finishes it
+	if !replaced {
+		p.abandoned[t.id] = t
+	}
+	p.mu.Unlock()
+	if replaced || t.plan.Role != isolation.RoleWorkload {
+		return // the shim of what is no part of a pod ends now, and Close comes
+	}
+	go p.finishAbandoned(ctx, t)
+}
+
+// finishAbandoned finishes what a failed create has left, unless ctx ends
+// before.
+func (p *Pod) finishAbandoned(ctx context.Context, t *task) {
+	if err := t.finish(ctx); err != nil {
+		t.log.Error("what a failed create has left", "error", err, "left", t.journal.Outstanding())
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.tasks[t.id] == nil {
-		p.abandoned[t.id] = t
+	if p.abandoned[t.id] == t {
+		delete(p.abandoned, t.id)
 	}
 }
 

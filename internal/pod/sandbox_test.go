@@ -402,6 +402,67 @@ func TestLateVMDies(t *testing.T) {
 	l.nothingLeft()
 }
 
+// The VM is booted with the memory that the first container needs, as its plan says.
+func TestSizeOfLateVM(t *testing.T) {
+	l := newVMLab(t)
+	l.startSandbox(l.lateSandbox())
+	req := l.joining("web", "ping -t localhost")
+	req.Plan.BootMemoryMB = 3328
+	l.must(l.pod.Create(l.Context(), req))
+	l.start("web", "")
+	if plan := l.pod.SandboxPlan(); plan.UVM.MemoryMB != 3328 || plan.UVM.Late {
+		t.Errorf("the pod's VM %+v", plan.UVM)
+	}
+	created := ""
+	for _, c := range l.emu.Calls(hcsemu.CallFilter{Function: "HcsCreateComputeSystem"}) {
+		created += fmt.Sprintf("%s", c.Args["document"])
+	}
+	if !strings.Contains(created, `"SizeInMB":3328`) {
+		t.Errorf("the VM was created as %s", created)
+	}
+	l.must(l.kill("web", ""))
+	l.wait("web", "")
+	l.delete("web", "")
+	l.endSandbox("pod")
+	l.nothingLeft()
+}
+
+// A container of a pod is given up while HCS makes it, and containerd removes its
+// bundle: the layers that the late system held are given back while the pod lives
+// on, whose end may be months away; and a create under the same id is not
+// disturbed by that.
+func TestGivenUpContainerIsFinished(t *testing.T) {
+	in(t, func(l *lab) {
+		l.startSandbox(l.bare("p1"))
+		l.fault(hcsemu.Fault{Name: "held", Function: "HcsCreateComputeSystem", Action: hcsemu.ActionHang})
+		ctx, giveUp := context.WithCancel(l.Context())
+		created := make(chan error)
+		req := l.inPod("w1", isolation.RoleWorkload, "ping -t localhost")
+		go func() { created <- l.pod.Create(ctx, req) }()
+		synctest.Wait()
+		l.fault(hcsemu.Fault{Function: "UnprepareLayer", Action: hcsemu.ActionFail, Code: "0x80070020", Times: 3}) // in use
+		giveUp()
+		if err := <-created; !fault.Is(err, fault.Canceled) {
+			t.Errorf("given up: %v", err)
+		}
+		l.must(os.RemoveAll(req.Bundle))
+		l.emu.Release("held")
+		time.Sleep(5 * time.Second)
+		if left := l.emu.Ledger().Leaks(); len(left) > 0 {
+			t.Errorf("left while the pod lives:\n%s", left)
+		}
+		l.must(os.MkdirAll(req.Bundle, 0o755))
+		l.must(l.pod.Create(l.Context(), req))
+		l.start("w1", "")
+		time.Sleep(time.Minute)
+		if s, err := l.pod.State("w1", ""); err != nil || s.Status != StatusRunning {
+			t.Errorf("the next of the same id: %+v, %v", s, err)
+		}
+		l.endSandbox("p1")
+		l.nothingLeft()
+	})
+}
+
 // slowVMs says when a boot begins, and boots until it is given up.
 type slowVMs struct{ began chan struct{} }
 

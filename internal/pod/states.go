@@ -126,8 +126,8 @@ var transitions = [eventCount][stateCount]rule{
 		precondition("wait for create to return"), to(stateCreated), to(stateStarting),
 		to(stateRunning), precondition("it has ended"), precondition("it has ended"),
 		precondition("it is being deleted"), gone("")),
-	evShutdown: column(
-		precondition("wait for create to return"), to(stateCreated), precondition("wait for start to return"),
+	evShutdown: column( // also of one that is being made: who gives a request up asks for the end, once
+		to(stateCreating), to(stateCreated), to(stateStarting),
 		to(stateRunning), to(stateExiting), to(stateStopped),
 		to(stateDeleting), gone("")),
 

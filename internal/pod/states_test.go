@@ -25,7 +25,7 @@ func TestTransitions(t *testing.T) {
 		"delete":        {"-", "exiting", "-", "-", "exiting", "deleting", "-", "?"},
 		"stop":          {"-", "created", "starting", "running", "exiting", "stopped", "deleting", "?"},
 		"ping":          {"-", "created", "starting", "running", "-", "-", "-", "?"},
-		"shut down":     {"-", "created", "-", "running", "exiting", "stopped", "deleting", "?"},
+		"shut down":     {"creating", "created", "starting", "running", "exiting", "stopped", "deleting", "?"},
 		"created":       {"created", "!", "!", "!", "!", "!", "!", "!"},
 		"create failed": {"deleted", "!", "!", "!", "!", "!", "!", "!"},
 		"started":       {"!", "!", "running", "!", "!", "!", "!", "!"},

@@ -28,6 +28,12 @@ type task struct {
 	container *container    // set before the init is created, not changed after
 	settled   chan struct{} // closed when Create has returned
 
+	// Of a create that failed: filled by whoever finishes what it has left, and
+	// what stops the pod from doing so. Set before the pod keeps it in mind.
+	finishing     chan struct{}
+	stopFinishing context.CancelFunc
+	last          *task // of the same id, whose create failed before; nil for none. Set by admit.
+
 	mu    sync.Mutex
 	execs map[string]*process // Guarded by mu.
 }

@@ -404,3 +404,42 @@ func (p *podLab) annotate(bundle string, annotations map[string]string) {
 	p.must(data, err)
 	p.must(nil, os.WriteFile(name, data, 0o600))
 }
+
+// containerd gives RunPodSandbox up while the sandbox is being made: it asks for
+// the shutdown, or only hangs up. Nobody else knows the shim: it must end.
+func TestSandboxIsGivenUp(t *testing.T) {
+	for name, giveUp := range map[string]func(*podLab){
+		"shutdown": func(p *podLab) {
+			p.must(p.pods.ShutdownSandbox(p.Context(), &sandbox.ShutdownSandboxRequest{SandboxID: "c1"}))
+		},
+		"hangs up": func(p *podLab) { p.must(nil, p.conn.Close()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPodLab(t)
+			p.must(nil, p.emu.AddFaults(hcsemu.Fault{Name: "held", Function: "HcnEnumerateNamespaces", Action: hcsemu.ActionHang}))
+			made := make(chan error, 1)
+			go func() {
+				_, err := p.pods.CreateSandbox(p.Context(), &sandbox.CreateSandboxRequest{
+					SandboxID: "c1", BundlePath: p.bundle, Options: p.config(nil), NetnsPath: "5c5e1d0e-0d5c-4a4a-9d9c-0f3a3b1c2d3e",
+				})
+				made <- err
+			}()
+			for deadline := time.Now().Add(20 * time.Second); p.emu.Hanging("held") == 0; time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("the call does not come")
+				}
+			}
+			giveUp(p)
+			if err := <-made; err == nil {
+				t.Error("the sandbox was made")
+			}
+			select {
+			case <-p.ended:
+			case <-time.After(20 * time.Second):
+				t.Error("the shim stays")
+			}
+			p.emu.Release("")
+			p.clean()
+		})
+	}
+}

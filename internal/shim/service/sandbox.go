@@ -41,6 +41,26 @@ func (s *Service) sandboxMethods() map[string]ttrpc.Method {
 }
 
 func (s *Service) createSandbox(ctx context.Context, r *api.CreateSandboxRequest) (*api.CreateSandboxResponse, error) {
+	err := s.makeSandbox(ctx, r)
+	s.unlessGivenUp(ctx)
+	return &api.CreateSandboxResponse{}, err
+}
+
+// unlessGivenUp ends the shim if the client has gone that was making its
+// sandbox: CRI has given RunPodSandbox up, or containerd has died. containerd
+// asks for the shutdown under the same ended context and then hangs up, so the
+// request may never be sent, and nobody else knows this shim
+// (cleanupShim in https://github.com/containerd/containerd/blob/v2.4.2/plugins/sandbox/controller.go).
+func (s *Service) unlessGivenUp(ctx context.Context) {
+	if ctx.Err() == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), SandboxShutdownLimit)
+	defer cancel()
+	s.leave(ctx, s.Pod.Close(ctx))
+}
+
+func (s *Service) makeSandbox(ctx context.Context, r *api.CreateSandboxRequest) error {
 	create, err := s.Admit.AdmitSandbox(admission.Sandbox{
 		ID: r.SandboxId, Namespace: s.Namespace, Bundle: r.BundlePath, Rootfs: mounts(r.Rootfs),
 		NetworkID: r.NetnsPath, Annotations: r.Annotations,
@@ -48,13 +68,14 @@ func (s *Service) createSandbox(ctx context.Context, r *api.CreateSandboxRequest
 		OptionsType: s.OptionsType, Options: s.Options,
 	})
 	if err != nil {
-		return nil, fault.Wrap(err, "create sandbox", r.SandboxId)
+		return fault.Wrap(err, "create sandbox", r.SandboxId)
 	}
-	return &api.CreateSandboxResponse{}, s.Pod.CreateSandbox(ctx, create)
+	return s.Pod.CreateSandbox(ctx, create)
 }
 
 func (s *Service) startSandbox(ctx context.Context, r *api.StartSandboxRequest) (*api.StartSandboxResponse, error) {
 	info, err := s.Pod.StartSandbox(ctx, r.SandboxId)
+	s.unlessGivenUp(ctx)
 	return &api.StartSandboxResponse{Pid: info.PID, CreatedAt: timestamp(info.CreatedAt)}, err
 }
 
