@@ -19,7 +19,8 @@ const (
 	verdictRuns     verdict = "shim runs"     // left alone: what the journal names is in use
 	verdictWould    verdict = "would release" // in a dry run
 	verdictReleased verdict = "released"
-	verdictFailed   verdict = "failed" // the error says what is left and why
+	verdictFailed   verdict = "failed"  // the error says what is left and why
+	verdictRefused  verdict = "refused" // of a record: isol would not have made it, so it does not undo it
 )
 
 // pruned is what prune found of a bundle that has a journal, and did.
@@ -30,6 +31,7 @@ type pruned struct {
 	Verdict   verdict          `json:"verdict"`
 	Records   []journal.Record `json:"records"`        // released, or to be; last acquired first
 	Left      []journal.Record `json:"left,omitempty"` // could not be released
+	Refused   []journal.Record `json:"refused,omitempty"`
 	Error     string           `json:"error,omitempty"`
 }
 
@@ -127,17 +129,16 @@ func (m machine) pruneOne(ctx context.Context, b bundle, p *pruned, undo func() 
 	if err != nil {
 		return true, fmt.Errorf("left alone, since its shim may run: %w", err)
 	}
-	for i := len(content.Entries) - 1; i >= 0; i-- {
-		p.Records = append(p.Records, content.Entries[i].Record())
-	}
+	records, refused, wrong := content.Sift(b.ID)
+	p.Records, p.Refused = append(p.Records, records...), refused
 	switch {
 	case runs:
 		p.Verdict = verdictRuns
 		return true, nil
 	case undo == nil:
 		p.Verdict = verdictWould
-		if len(content.Damaged) > 0 {
-			p.Error = fmt.Sprintf("lines %v of the journal are damaged: what they named is not known", content.Damaged)
+		if wrong != nil {
+			p.Error = wrong.Error()
 		}
 		return true, nil
 	}
@@ -147,7 +148,7 @@ func (m machine) pruneOne(ctx context.Context, b bundle, p *pruned, undo func() 
 		return true, err
 	}
 	r, err := journal.Replay(ctx, b.Journal, b.ID, u)
-	p.Verdict, p.Records, p.Left = verdictReleased, append([]journal.Record{}, r.Undone...), append(r.Left, r.Refused...)
+	p.Verdict, p.Records, p.Left, p.Refused = verdictReleased, append([]journal.Record{}, r.Undone...), r.Left, r.Refused
 	return true, err
 }
 
@@ -187,6 +188,9 @@ func writePruned(w io.Writer, all []pruned) error {
 		}
 		for _, r := range p.Left {
 			row(verdictFailed, r.Kind, r.Name)
+		}
+		for _, r := range p.Refused {
+			row(verdictRefused, r.Kind, r.Name)
 		}
 		if rows == 0 {
 			row(p.Verdict, "-", "-")

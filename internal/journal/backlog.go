@@ -54,9 +54,6 @@ func (b Backlog) Take(path, namespace, id string) error {
 	}
 	dir := filepath.Join(string(b), namespace, id)
 	if err == nil {
-		err = os.MkdirAll(dir, 0o700)
-	}
-	if err == nil {
 		err = place(path, dir, text)
 	}
 	if err == nil {
@@ -65,14 +62,28 @@ func (b Backlog) Take(path, namespace, id string) error {
 	return fault.Wrap(fault.OutOfSpace(err, dir), "keep journal", path)
 }
 
-// place puts the file at path into dir, under the first number that is free. A
-// second name on the same volume takes no space, where a full disk has none for
-// a copy of its text.
-func place(path, dir string, text []byte) error {
-	if err := firstFree(dir, func(to string) error { return os.Link(path, to) }); err == nil {
-		return nil
+// placeTries is how often a folder is made that another takes away as empty.
+const placeTries = 50
+
+// place puts the file at path into dir, under the first number that is free,
+// unless another has just moved it. A second name on the same volume takes no
+// space, where a full disk has none for a copy of its text.
+func place(path, dir string, text []byte) (err error) {
+	for range placeTries {
+		if err = os.MkdirAll(dir, 0o700); err == nil {
+			if firstFree(dir, func(to string) error { return os.Link(path, to) }) == nil {
+				return nil
+			}
+			if _, gone := os.Stat(path); errors.Is(gone, fs.ErrNotExist) {
+				return nil
+			}
+			err = firstFree(dir, func(to string) error { return writeNew(to, text) })
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
 	}
-	return firstFree(dir, func(to string) error { return writeNew(to, text) })
+	return err
 }
 
 // firstFree calls put with one path after the other until it does not say that

@@ -3,6 +3,7 @@ package journal
 import (
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -73,6 +74,42 @@ func TestBacklogNeedsNoSpace(t *testing.T) {
 	is, err := os.Stat(filepath.Join(string(b), "default", testID, "1.journal"))
 	if err != nil || !os.SameFile(was, is) {
 		t.Errorf("its text was written once more (%v)", err)
+	}
+}
+
+// Two delete actions and a helper at once: whoever comes late finds that it is
+// done, and the helper, which takes empty folders away, takes none from under them.
+func TestBacklogAtOnce(t *testing.T) {
+	b := Backlog(filepath.Join(t.TempDir(), "backlog"))
+	for range 50 {
+		j, _ := newJournal(t, recMount)
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				if err := b.Take(j.path, "default", testID); err != nil {
+					t.Error(err)
+				}
+			})
+			wg.Go(func() {
+				if _, err := b.List("", ""); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		all, err := b.List("", "")
+		if err != nil || len(all) == 0 {
+			t.Fatalf("lost: %v, %v", all, err)
+		}
+		for _, k := range all {
+			var undone []Record
+			if _, err := Replay(t.Context(), k.Path, testID, undoers(&undone, nil)); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 

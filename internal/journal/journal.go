@@ -58,6 +58,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/isolrun/isol/internal/fault"
 )
@@ -296,9 +297,24 @@ func (j *Journal) mend() error {
 	return nil
 }
 
+// The pauses between two tries of a removal, each twice the one before: half a
+// second in all. Who reads a journal has it open for less.
+const (
+	firstRemovePause = time.Millisecond
+	lastRemovePause  = 256 * time.Millisecond
+)
+
+// remove removes a journal, which need not be there. Windows removes no file
+// that another has open, and those who replay one at once all read it.
 func remove(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove: %w", err)
+	for pause := firstRemovePause; ; pause *= 2 {
+		err := os.Remove(path)
+		switch {
+		case err == nil || errors.Is(err, fs.ErrNotExist):
+			return nil
+		case !inUse(err) || pause > lastRemovePause:
+			return fmt.Errorf("remove: %w", err)
+		}
+		time.Sleep(pause)
 	}
-	return nil
 }

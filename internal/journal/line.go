@@ -117,13 +117,16 @@ func parseHeader(line []byte) (Header, error) {
 	}
 	var h headerLine
 	if err := decode(bytes.TrimSuffix(line, []byte("\n")), &h); err != nil {
-		return Header{}, fault.New(fault.Internal, "the journal's first line is damaged: %w", err)
+		return Header{}, &fault.Error{Kind: fault.Internal, Detail: "the journal's first line is damaged, so whose it is is not known", Err: err, Hint: byHand}
 	}
 	if h.Journal != Version {
 		return Header{}, fault.New(fault.Internal, "the journal's first line has no version")
 	}
 	return Header{ID: h.ID, Origin: h.Origin}, nil
 }
+
+// byHand is what to do about what cannot be read.
+const byHand = "the file is text: release by hand what it names and is still there, then remove it"
 
 // apply adds an acquired record, or strikes one. Striking what is not there is
 // right: two replays at the same time do that.

@@ -86,6 +86,28 @@ func (c *Content) Check(id, origin string) error {
 	return &fault.Error{Kind: fault.FailedPrecondition, Detail: "refused: " + detail, Hint: hint}
 }
 
+// damage is the error of lines that cannot be read.
+func (c *Content) damage() error {
+	return &fault.Error{Kind: fault.Internal, Detail: fmt.Sprintf("lines %v are damaged: what they named is not cleaned up", c.Damaged), Hint: byHand}
+}
+
+// Sift says what a replay for the task id would release, last acquired first,
+// and what it would refuse. The error says why, and of damage, too.
+func (c *Content) Sift(id string) (release, refuse []Record, err error) {
+	var errs []error
+	for _, e := range slices.Backward(c.Entries) {
+		if err := check(id, e.record); err != nil {
+			refuse, errs = append(refuse, e.record), append(errs, err)
+			continue
+		}
+		release = append(release, e.record)
+	}
+	if len(c.Damaged) > 0 {
+		errs = append(errs, c.damage())
+	}
+	return release, refuse, errors.Join(errs...)
+}
+
 // Replay releases, last acquired first, what the journal of task id at path still
 // holds, strikes it, and removes the file when nothing is left. A journal that
 // does not exist is empty. One failure does not keep the others from being tried;
@@ -128,7 +150,7 @@ func replay(ctx context.Context, s *striker, id string, u Undoers) (Report, erro
 		r.Undone = append(r.Undone, e.record)
 	}
 	if len(c.Damaged) > 0 {
-		errs = append(errs, fault.New(fault.Internal, "lines %v are damaged: what they named is not cleaned up", c.Damaged))
+		errs = append(errs, c.damage())
 	}
 	if len(errs) == 0 {
 		errs = append(errs, remove(s.path)) // with what could not be struck
