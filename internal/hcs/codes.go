@@ -60,6 +60,7 @@ var codes = []code{
 	{0x80070005, "ERROR_ACCESS_DENIED", ErrAccessDenied},
 	{0x80070006, "ERROR_INVALID_HANDLE", ErrClosed},
 	{0x8007000D, "ERROR_INVALID_DATA", ErrInvalidDocument},
+	{0x8007000E, "E_OUTOFMEMORY", ErrNoResources},
 	{0x80070027, "ERROR_HANDLE_DISK_FULL", ErrDiskFull},
 	{0x80070032, "ERROR_NOT_SUPPORTED", ErrNotSupported},
 	{0x80070057, "ERROR_INVALID_PARAMETER", ErrInvalidDocument},
@@ -81,6 +82,8 @@ var codes = []code{
 	{0x80070533, "ERROR_ACCOUNT_DISABLED", ErrLogon},
 	{0x80070534, "ERROR_NONE_MAPPED", ErrLogon},
 	{0x80070569, "ERROR_LOGON_TYPE_NOT_GRANTED", ErrLogon},
+	{0x800705AA, "ERROR_NO_SYSTEM_RESOURCES", ErrNoResources},
+	{0x800705AF, "ERROR_COMMITMENT_LIMIT", ErrNoResources},
 	{0x800705B4, "ERROR_TIMEOUT", ErrTimeout},
 	{0x800706BA, "RPC_S_SERVER_UNAVAILABLE", ErrUnavailable},
 	{0x800706BE, "RPC_S_CALL_FAILED", ErrDisconnected},
@@ -105,6 +108,7 @@ var hints = []struct {
 	{ErrGuestCrash, "the annotation io.microsoft.virtualmachine.dump-directory-path keeps a dump of the next crash"},
 	{ErrLogon, "check process.user.username: it must be a user of the image, as name or DOMAIN\\name"},
 	{ErrDiskFull, "free space on the volume of the snapshots, on which the writable disks of containers and utility VMs grow"},
+	{ErrNoResources, "end something that runs on the host, or ask for less: memory, mounts, disks"},
 	{ErrFileNotFound, "check the command and the working directory: both are looked up in the container"},
 }
 

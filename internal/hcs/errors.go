@@ -32,6 +32,7 @@ var (
 	ErrAccessDenied    = errors.New("access denied")
 	ErrLogon           = errors.New("the user is unknown or may not log on")
 	ErrDiskFull        = errors.New("there is not enough space on a disk")
+	ErrNoResources     = errors.New("the host has not enough memory or other resources left")
 	ErrClosed          = errors.New("the handle is closed")
 	ErrUnknown         = errors.New("the compute service failed")
 )
@@ -121,6 +122,7 @@ var kinds = []struct {
 	{ErrAccessDenied, fault.PermissionDenied},
 	{ErrLogon, fault.InvalidArgument},
 	{ErrDiskFull, fault.ResourceExhausted},
+	{ErrNoResources, fault.ResourceExhausted},
 	{ErrClosed, fault.FailedPrecondition},
 	{ErrUnknown, fault.Unknown},
 }

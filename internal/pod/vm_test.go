@@ -68,24 +68,29 @@ func (b bootVMs) Boot(ctx context.Context, plan *isolation.UVM, l layers.Layers,
 
 func newVMLab(t *testing.T, options ...func(*Config)) *vmLab {
 	t.Helper()
+	return newVMLabOn(t, hcsemu.Config{}, options...)
+}
+
+// newVMLabOn is newVMLab on a machine that has something of its own.
+func newVMLabOn(t *testing.T, machine hcsemu.Config, options ...func(*Config)) *vmLab {
+	t.Helper()
 	l := &vmLab{
 		lab:      &lab{T: t, stdio: &clientEnds{open: map[string]*ends{}}, events: &journalOfEvents{}, bundle: t.TempDir()},
 		machines: &guest.Machines{Runner: hcsemu.NewScripted(), Build: 20348},
 		root:     t.TempDir(),
 	}
-	l.emu = hcsemu.New(hcsemu.Config{
-		Hypervisor: true, Runner: l.machines,
-		Kill: func(hcsemu.Caller) {
-			if l.killed != nil {
-				l.killed()
-			}
-		},
-		Watch: func(c hcsemu.Call, _ hcsemu.When) {
-			if l.watch != nil {
-				l.watch(c)
-			}
-		},
-	})
+	machine.Hypervisor, machine.Runner = true, l.machines
+	machine.Kill = func(hcsemu.Caller) {
+		if l.killed != nil {
+			l.killed()
+		}
+	}
+	machine.Watch = func(c hcsemu.Call, _ hcsemu.When) {
+		if l.watch != nil {
+			l.watch(c)
+		}
+	}
+	l.emu = hcsemu.New(machine)
 	t.Cleanup(l.emu.Close)
 	l.file("base", "UtilityVM", "SystemTemplate.vhdx")
 	l.file("base", "UtilityVM", "Files", "bootmgfw.efi")

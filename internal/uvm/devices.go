@@ -11,6 +11,7 @@ import (
 
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/gcs"
+	"github.com/isolrun/isol/internal/hcs"
 	"github.com/isolrun/isol/internal/hcs/doc"
 	"github.com/isolrun/isol/internal/hcs/schema"
 )
@@ -43,7 +44,7 @@ func (u *UVM) ShareLayer(ctx context.Context, folder string) (string, error) {
 		return u.addShare(ctx, schema.VirtualSMBShare{Name: shareName(n), Path: filepath.Clean(folder), Options: doc.LayerShareOptions(u.cfg.Plan.NoDirectMap)})
 	})
 	if err != nil {
-		return "", fault.Wrap(err, "share layer", folder)
+		return "", fault.Wrap(u.noShare(err), "share layer", folder)
 	}
 	return sharePrefix + shareName(n), nil
 }
@@ -78,12 +79,24 @@ func (u *UVM) Share(ctx context.Context, path string, readOnly bool) (string, Re
 		return u.addShare(ctx, share)
 	})
 	if err != nil {
-		return "", nothing, fault.Wrap(err, "share", path)
+		return "", nothing, fault.Wrap(u.noShare(err), "share", path)
 	}
 	release := func(ctx context.Context) error {
 		return u.released(u.shares.release(key, func(n int) error { return u.removeShare(ctx, shareName(n)) }))
 	}
 	return sharePrefix + shareName(n) + suffix, release, nil
+}
+
+// noShare says how many shares there are where the host gives no more. Microsoft
+// publishes no number, and runhcs has none.
+func (u *UVM) noShare(err error) error {
+	if !errors.Is(err, hcs.ErrNoResources) {
+		return err
+	}
+	return &fault.Error{
+		Detail: fmt.Sprintf("the utility VM has %d shares of layers and mounts, and the host gives it no more", u.shares.count()), Err: err,
+		Hint: "use fewer mounts and images in this pod: one mount of a folder does for all that is in it",
+	}
 }
 
 func shareName(n int) string { return fmt.Sprintf("s%x", n) }

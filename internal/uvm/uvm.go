@@ -60,7 +60,7 @@ func newUVM(b *boot) *UVM {
 	u := &UVM{
 		cfg: b.cfg, boot: b.files, files: newGrants(), system: b.system, strike: b.strike, guest: b.guest, phases: b.phases.Spans(),
 		shares:  newSlots[shareKey]("shares", 1, 0),
-		disks:   newSlots[diskKey]("SCSI attachments", firstFreeLUN, lunCount),
+		disks:   newSlots[diskKey]("SCSI attachments that containers have (of 64, one is the utility VM's own)", firstFreeLUN, lunCount),
 		pipes:   newSlots[string]("pipes", 0, 0),
 		nics:    newSlots[string]("network adapters", 0, 0),
 		spaces:  newSlots[string]("network namespaces", 0, 0),

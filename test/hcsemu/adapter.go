@@ -37,7 +37,7 @@ var portErrors = map[HRESULT]error{
 	EUnexpectedExit: hcs.ErrUnexpectedExit, ETerminated: hcs.ErrUnexpectedExit, ETerminatedDuringStart: hcs.ErrUnexpectedExit,
 	EGuestCriticalError: hcs.ErrGuestCrash, EFileNotFound: hcs.ErrFileNotFound, EPathNotFound: hcs.ErrFileNotFound,
 	EDirectory: hcs.ErrFileNotFound, EAccessDenied: hcs.ErrAccessDenied, EHCSAccessDenied: hcs.ErrAccessDenied,
-	ENoSuchUser: hcs.ErrLogon, ELogonFailure: hcs.ErrLogon, EHandle: hcs.ErrClosed, EDiskFull: hcs.ErrDiskFull, EAlreadyExists: hcs.ErrAlreadyExists,
+	ENoSuchUser: hcs.ErrLogon, ELogonFailure: hcs.ErrLogon, EHandle: hcs.ErrClosed, EDiskFull: hcs.ErrDiskFull, ENoSystemResources: hcs.ErrNoResources, EAlreadyExists: hcs.ErrAlreadyExists,
 }
 
 // portError is err as the port tells it.

@@ -16,6 +16,10 @@ type Config struct {
 	CPUs       int    // 0 is 2
 	MemoryMB   uint64 // 0 is 8192
 
+	// Shares is how many VSMB shares a machine takes; 0: any number, as no number
+	// is published.
+	Shares int
+
 	Runner Runner // nil is NewScripted()
 	Disk   Disk   // nil: paths are taken as they come, nothing is checked or written
 	// Folders shows volumes in folders of the host; nil: nothing is to be seen there.

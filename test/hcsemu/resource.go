@@ -40,7 +40,7 @@ var resourceKinds = []resourceKind{
 	{prefix: schema.PathVMMemory, kind: "memory", system: schema.SystemVirtualMachine, update: true},
 	{prefix: schema.PathVMProcessorLimits, kind: "processor", system: schema.SystemVirtualMachine, update: true},
 	{prefix: schema.PathVMCPUGroup, kind: "cpu group", system: schema.SystemVirtualMachine, update: true, hotPlug: true},
-	{prefix: schema.PathVMSMBShares, kind: "vsmb share", system: schema.SystemVirtualMachine, hotPlug: true, update: true, named: true},
+	{prefix: schema.PathVMSMBShares, kind: vsmbShare, system: schema.SystemVirtualMachine, hotPlug: true, update: true, named: true},
 	{prefix: schema.PathVMPlan9Shares, kind: "plan9 share", system: schema.SystemVirtualMachine, hotPlug: true, named: true},
 	{prefix: "VirtualMachine/Devices/Scsi/", kind: "scsi attachment", system: schema.SystemVirtualMachine, hotPlug: true, update: true},
 	{prefix: "VirtualMachine/Devices/VirtualPMem/Devices/", kind: "pmem device", system: schema.SystemVirtualMachine, hotPlug: true},
@@ -53,6 +53,7 @@ var resourceKinds = []resourceKind{
 const (
 	hvSocketService = "hvsocket service"
 	pciDevice       = "pci device"
+	vsmbShare       = "vsmb share"
 )
 
 func (e *Emulator) ownerOfDeviceLocked(name string) *system {
@@ -111,6 +112,17 @@ func (c *Client) ModifySystem(ctx context.Context, h Handle, text string) error 
 	})
 }
 
+// countLocked returns how many resources of a kind a system has.
+func (s *system) countLocked(kind string) int {
+	n := 0
+	for _, r := range s.resources {
+		if r.kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
 func (e *Emulator) modifyLocked(sys *system, kind resourceKind, change schema.ModificationRequest, settings json.RawMessage) error {
 	if sys.state == stateStopped || sys.ending != nil || kind.running {
 		if err := sys.requireLocked(stateRunning); err != nil {
@@ -138,6 +150,9 @@ func (e *Emulator) modifyLocked(sys *system, kind resourceKind, change schema.Mo
 		}
 		if err := e.checkResource(kind, change.ResourcePath, settings); err != nil {
 			return err
+		}
+		if kind.kind == vsmbShare && e.config.Shares > 0 && sys.countLocked(vsmbShare) >= e.config.Shares {
+			return fail(ENoSystemResources, "the machine takes %d shares", e.config.Shares)
 		}
 		if kind.kind == pciDevice {
 			// A device has one owner at a time:
@@ -257,7 +272,7 @@ func (e *Emulator) addDocumentResourcesLocked(sys *system) error {
 	}
 	if d.VirtualSMB != nil {
 		for _, s := range d.VirtualSMB.Shares {
-			sys.resources[schema.PathVMSMBShares+"|"+s.Name] = &resource{kind: "vsmb share", name: s.Path, since: sys.since}
+			sys.resources[schema.PathVMSMBShares+"|"+s.Name] = &resource{kind: vsmbShare, name: s.Path, since: sys.since}
 		}
 	}
 	if d.Plan9 != nil {

@@ -170,7 +170,7 @@ var allValues = []error{
 	hcs.ErrNotFound, hcs.ErrAlreadyExists, hcs.ErrInvalidState, hcs.ErrAlreadyStopped, hcs.ErrProcessEnded,
 	hcs.ErrTimeout, hcs.ErrDisconnected, hcs.ErrUnavailable, hcs.ErrNotSupported, hcs.ErrInvalidDocument,
 	hcs.ErrImageMismatch, hcs.ErrImageFormat, hcs.ErrNoHypervisor, hcs.ErrUnexpectedExit, hcs.ErrGuestCrash, hcs.ErrFileNotFound,
-	hcs.ErrAccessDenied, hcs.ErrLogon, hcs.ErrDiskFull, hcs.ErrClosed, hcs.ErrUnknown,
+	hcs.ErrAccessDenied, hcs.ErrLogon, hcs.ErrDiskFull, hcs.ErrNoResources, hcs.ErrClosed, hcs.ErrUnknown,
 }
 
 // fails checks that err is an *hcs.Error that matches one of the wanted values
