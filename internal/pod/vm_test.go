@@ -164,15 +164,7 @@ func (l *vmLab) bootPod() {
 	l.runIsolated("pod", isolation.RoleSandbox, "")
 }
 
-func (l *vmLab) virtualMachines() []string {
-	var ids []string
-	for _, e := range l.emu.Ledger() {
-		if e.Kind == "system" {
-			ids = append(ids, e.ID)
-		}
-	}
-	return ids
-}
+func (l *vmLab) virtualMachines() []string { return l.kinds("system") }
 
 func (l *vmLab) nothingLeft() {
 	l.Helper()

@@ -38,22 +38,6 @@ func podNetwork(t *testing.T, l *lab.Lab) pod.Network {
 	return n
 }
 
-// ledgerOf returns the ledger's lines of one kind.
-func ledgerOf(t *testing.T, l *lab.Lab, kind string) []string {
-	t.Helper()
-	ledger, err := l.Ledger()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var lines []string
-	for _, e := range ledger {
-		if e.Kind == kind {
-			lines = append(lines, e.ID+" "+e.Detail)
-		}
-	}
-	return lines
-}
-
 // The network of a pod: containers join the namespace that CNI made, in a VM by
 // adapters; endpoints alone get a namespace that is isol's; and one that is not
 // there fails the create.
@@ -97,10 +81,10 @@ func TestNetwork(t *testing.T) {
 				if tc.code == codes.OK {
 					nics = mode.nics
 				}
-				if got := ledgerOf(t, l, "network adapter"); len(got) != nics {
+				if got := held(t, l, "network adapter"); len(got) != nics {
 					t.Errorf("adapters %v, want %d", got, nics)
 				}
-				if got := ledgerOf(t, l, "namespace"); len(got) != tc.namespaces {
+				if got := held(t, l, "namespace"); len(got) != tc.namespaces {
 					t.Errorf("namespaces %v, want %d", got, tc.namespaces)
 				}
 				if err == nil {
@@ -108,7 +92,7 @@ func TestNetwork(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				if got := ledgerOf(t, l, "namespace"); len(got) != 1 {
+				if got := held(t, l, "namespace"); len(got) != 1 {
 					t.Errorf("namespaces %v after the container, want CNI's alone", got)
 				}
 			})

@@ -75,7 +75,7 @@ func sandboxIsReady(t *testing.T, l *lab.Lab, c *cri.Client, p *cri.Pod, vm, pau
 	if s := r.GetStatus(); s.GetState() != runtime.PodSandboxState_SANDBOX_READY || !strings.HasPrefix(s.GetNetwork().GetIp(), "10.88.") || s.GetRuntimeHandler() != p.Handler {
 		t.Errorf("the sandbox's status: %v", s)
 	}
-	machines, adapters := 0, ledgerOf(t, l, "network adapter")
+	machines, adapters := 0, held(t, l, "network adapter")
 	if vm {
 		machines = 1
 	}

@@ -84,9 +84,7 @@ func networkOf(t *testing.T, l *lab.Lab, c *cri.Client, p *cri.Pod) string {
 	}
 	var ids []string
 	for _, kind := range []string{"namespace", "endpoint", "network adapter"} {
-		for _, line := range ledgerOf(t, l, kind) {
-			ids = append(ids, strings.Fields(line)[0])
-		}
+		ids = append(ids, held(t, l, kind)...)
 	}
 	return r.GetStatus().GetNetwork().GetIp() + " " + strings.Join(ids, " ")
 }
