@@ -48,7 +48,7 @@ func (t *task) bootPhases() error {
 	if t.shim.legacy {
 		return nil // runhcs says nothing of the kind
 	}
-	r, err := t.do(driver.Request{Op: driver.Log})
+	r, err := t.do(driver.Request{Op: driver.Log, Text: phasesMessage})
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (t *task) loggedExecs() error {
 	if t.shim.legacy {
 		return nil
 	}
-	r, err := t.do(driver.Request{Op: driver.Log})
+	r, err := t.do(driver.Request{Op: driver.Log, Text: fmt.Sprintf("exec=e%d ", t.size.execs-1)})
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ const (
 	// Launch runs Request.Exe, which does nothing, Request.Count times:
 	// Reply.Calls is each one's life, Reply.Ups until it has said that it is up.
 	Launch Op = "launch"
-	// Log answers what a shim has logged so far: Reply.Log.
+	// Log answers what a shim has logged once Request.Text is in it: Reply.Log.
 	Log Op = "log"
 	// Direct runs a program without any shim, its output on a pipe of the
 	// driver's: [FirstByte], [LastByte]. It is the most that a shim can reach.
@@ -95,6 +95,7 @@ type Request struct {
 	Streams bool     // Create, Exec: give the process an output
 	Guest   bool     // Create, Exec: the process is in a VM, where its end cannot be seen: no [Ended]
 	Kill    bool     // Finish
+	Text    string   // Log: in one of the lines
 	Method  string   // Call: "Stats", "Pids", "State" or "Connect"
 	Count   int      // Call, Launch, Native
 	Crowd   []Member // Crowd, Disperse

@@ -87,7 +87,7 @@ func (d *drive) do(r driver.Request) (*driver.Reply, error) {
 	case driver.Launch:
 		err = launch(ctx, r, m)
 	case driver.Log:
-		m.Log = d.log(r.ID).text()
+		m.Log, err = d.log(r.ID).wait(ctx, r.Text)
 	case driver.Crowd:
 		err = d.crowd(ctx, r, m)
 	case driver.Disperse:
