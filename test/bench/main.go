@@ -225,15 +225,11 @@ func (b *bench) rounds(ctx context.Context, shims []shim) error {
 
 // programs returns the shims, built alike, isol first.
 func programs(ctx context.Context, o options, progress func(string)) ([]shim, error) {
-	cache, err := lab.CacheDir()
+	peers, err := lab.Peers(ctx, progress)
 	if err != nil {
 		return nil, err
 	}
-	peers, err := lab.Peers(ctx, cache, progress)
-	if err != nil {
-		return nil, err
-	}
-	isol, err := lab.BuildIsolShim(ctx, cache, progress)
+	isol, err := lab.BuildIsolShim(ctx, progress)
 	if err != nil {
 		return nil, err
 	}

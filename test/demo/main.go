@@ -44,11 +44,7 @@ type demo struct {
 func run(ctx context.Context, out io.Writer) (err error) {
 	d := &demo{ctx: ctx, out: out}
 	d.title("Boot", "a Windows machine of Wine, the emulated compute service, and the real containerd.exe")
-	cache, err := lab.CacheDir()
-	if err != nil {
-		return err
-	}
-	shim, err := lab.BuildIsolShim(ctx, cache, d.progress)
+	shim, err := lab.BuildIsolShim(ctx, d.progress)
 	if err != nil {
 		return err
 	}

@@ -47,11 +47,7 @@ func crossingLab(t *testing.T) (*lab.Lab, *client) {
 }
 
 func bootCrossings(t *testing.T) (*lab.Lab, error) {
-	cache, err := lab.CacheDir()
-	if err != nil {
-		return nil, err
-	}
-	shim, err := lab.BuildIsolShim(t.Context(), cache, nil)
+	shim, err := lab.BuildIsolShim(t.Context(), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -15,11 +15,7 @@ import (
 func hypervLab(t *testing.T) *lab.Lab {
 	t.Helper()
 	lab.Require(t)
-	cache, err := lab.CacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	shim, err := lab.BuildIsolShim(t.Context(), cache, nil)
+	shim, err := lab.BuildIsolShim(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

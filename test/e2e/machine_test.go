@@ -140,12 +140,8 @@ func watch(t *testing.T, l *lab.Lab) {
 
 // boot starts a lab with both shims. It lives until TestMain ends it.
 func boot(t *testing.T, cfg lab.Config) (*lab.Lab, error) {
-	cache, err := lab.CacheDir()
-	if err != nil {
-		return nil, err
-	}
 	progress := func(line string) { t.Log("lab: " + line) }
-	shim, err := lab.BuildIsolShim(t.Context(), cache, progress)
+	shim, err := lab.BuildIsolShim(t.Context(), progress)
 	if err != nil {
 		return nil, err
 	}

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// CacheDir is where peers and prefix templates are kept unless Config.Cache
-// says otherwise: $ISOL_LAB_CACHE, or isol/lab in the user's cache folder.
-func CacheDir() (string, error) {
+// cacheDir is where peers and prefix templates are kept: $ISOL_LAB_CACHE, or
+// isol/lab in the user's cache folder.
+func cacheDir() (string, error) {
 	if dir := os.Getenv("ISOL_LAB_CACHE"); dir != "" {
 		return dir, nil
 	}

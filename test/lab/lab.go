@@ -25,7 +25,6 @@ type Config struct {
 	CRI        bool              // pods: isol's runtime handlers, a CNI network, a pause image, and the program of test/cri
 	Containerd string            // more lines for containerd's config.toml
 	Out        io.Writer         // progress, a line per step; nil discards
-	Cache      string            // where peers and templates are kept; empty means CacheDir()
 }
 
 // Lab is a running emulated Windows machine.
@@ -56,13 +55,6 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if len(cfg.Images) == 0 {
 		cfg.Images = []Windows{cfg.Windows}
 	}
-	if cfg.Cache == "" {
-		dir, err := CacheDir()
-		if err != nil {
-			return nil, err
-		}
-		cfg.Cache = dir
-	}
 	progress := func(line string) {
 		if cfg.Out != nil {
 			fmt.Fprintln(cfg.Out, "lab: "+line)
@@ -72,7 +64,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := newLab(ctx, cfg, p.tools)
+	l, err := newLab(ctx, cfg, p)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +82,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 // parts are what labs are put together from: all of it is in the cache and
 // does not change.
 type parts struct {
+	dir      string // the cache
 	tools    tools
 	template string // the prefix to clone
 	peers    PeerSet
@@ -100,18 +93,21 @@ type parts struct {
 func gather(ctx context.Context, cfg Config, progress func(string)) (parts, error) {
 	var p parts
 	var err error
+	if p.dir, err = cacheDir(); err != nil {
+		return p, err
+	}
 	if p.tools, err = findTools(); err != nil {
 		return p, err
 	}
-	if p.template, err = template(ctx, cfg.Cache, p.tools, cfg.Windows, progress); err != nil {
+	if p.template, err = template(ctx, p.dir, p.tools, cfg.Windows, progress); err != nil {
 		return p, err
 	}
-	if p.peers, err = Peers(ctx, cfg.Cache, progress); err != nil {
+	if p.peers, err = Peers(ctx, progress); err != nil {
 		return p, err
 	}
 	for _, w := range cfg.Images {
 		shell := prefix{dir: p.template}.path(system32 + `\cmd.exe`)
-		img, err := nano(ctx, cfg.Cache, p.tools, w, shell)
+		img, err := nano(ctx, p.dir, p.tools, w, shell)
 		if err != nil {
 			return p, err
 		}
@@ -128,9 +124,9 @@ func gather(ctx context.Context, cfg Config, progress func(string)) (parts, erro
 }
 
 // newLab makes a lab's folder and its guard, and nothing in it.
-func newLab(ctx context.Context, cfg Config, t tools) (*Lab, error) {
+func newLab(ctx context.Context, cfg Config, p parts) (*Lab, error) {
 	// In the cache's file system, since a clone is made of hard links.
-	runs := filepath.Join(cfg.Cache, "run")
+	runs := filepath.Join(p.dir, "run")
 	if err := os.MkdirAll(runs, 0o755); err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
@@ -138,8 +134,8 @@ func newLab(ctx context.Context, cfg Config, t tools) (*Lab, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
-	l := &Lab{Windows: cfg.Windows, dir: dir, prefix: prefix{dir: filepath.Join(dir, "prefix"), tools: t}}
-	if l.guard, err = startGuard(t, dir); err != nil {
+	l := &Lab{Windows: cfg.Windows, dir: dir, prefix: prefix{dir: filepath.Join(dir, "prefix"), tools: p.tools}}
+	if l.guard, err = startGuard(p.tools, dir); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -160,7 +156,7 @@ func (l *Lab) install(ctx context.Context, cfg Config, p parts, progress func(st
 			return err
 		}
 	}
-	files, release, err := buildOurs(ctx, cfg.Cache, cfg.CRI, progress)
+	files, release, err := buildOurs(ctx, p.dir, cfg.CRI, progress)
 	if err != nil {
 		return err
 	}

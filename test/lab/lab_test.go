@@ -86,11 +86,7 @@ func emptyLedger(t *testing.T, l *lab.Lab) {
 func isolShim(t *testing.T) map[string]string {
 	t.Helper()
 	lab.Require(t)
-	cache, err := lab.CacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path, err := lab.BuildIsolShim(t.Context(), cache, func(line string) { t.Log(line) })
+	path, err := lab.BuildIsolShim(t.Context(), func(line string) { t.Log(line) })
 	if err != nil {
 		t.Fatal(err)
 	}

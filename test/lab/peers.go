@@ -35,7 +35,11 @@ var peerModules = []struct {
 // Peers returns the peers, building what the cache does not hold. A cold build
 // takes minutes; progress, which may be nil, gets a line now and then. Programs
 // that need the same build wait for the one that makes it.
-func Peers(ctx context.Context, cacheDir string, progress func(string)) (PeerSet, error) {
+func Peers(ctx context.Context, progress func(string)) (PeerSet, error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return PeerSet{}, err
+	}
 	root, err := sourceRoot(ctx)
 	if err != nil {
 		return PeerSet{}, err
@@ -46,7 +50,7 @@ func Peers(ctx context.Context, cacheDir string, progress func(string)) (PeerSet
 	dirs := map[string]string{}
 	for _, m := range peerModules {
 		module := filepath.Join(root, "test", "peers", m.name)
-		dir, err := peerDir(ctx, cacheDir, m.name, module)
+		dir, err := peerDir(ctx, cache, m.name, module)
 		if err != nil {
 			return PeerSet{}, err
 		}
@@ -74,7 +78,11 @@ const IsolGuest = "isol-guest.exe"
 
 // BuildIsolShim builds isol's shim from the tree for windows/amd64 and returns
 // its path; IsolGuest lies beside it. progress may be nil.
-func BuildIsolShim(ctx context.Context, cacheDir string, progress func(string)) (string, error) {
+func BuildIsolShim(ctx context.Context, progress func(string)) (string, error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return "", err
+	}
 	root, err := sourceRoot(ctx)
 	if err != nil {
 		return "", err
@@ -82,7 +90,7 @@ func BuildIsolShim(ctx context.Context, cacheDir string, progress func(string)) 
 	if progress == nil {
 		progress = func(string) {}
 	}
-	dir := filepath.Join(cacheDir, "shim", digest([]byte(root)))
+	dir := filepath.Join(cache, "shim", digest([]byte(root)))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("lab: %w", err)
 	}
@@ -105,7 +113,7 @@ var buildFlags = []string{"-trimpath", "-ldflags=-s -w"}
 
 // peerDir names the cache folder of a module's programs after all that decides
 // their content: the module files, the Go version, the flags.
-func peerDir(ctx context.Context, cacheDir, name, module string) (string, error) {
+func peerDir(ctx context.Context, cache, name, module string) (string, error) {
 	parts := [][]byte{[]byte(strings.Join(buildFlags, " "))}
 	for _, file := range []string{"go.mod", "go.sum"} {
 		content, err := os.ReadFile(filepath.Join(module, file))
@@ -119,7 +127,7 @@ func peerDir(ctx context.Context, cacheDir, name, module string) (string, error)
 	if err != nil {
 		return "", fmt.Errorf("lab: peers: go env GOVERSION: %w", commandError(err))
 	}
-	return filepath.Join(cacheDir, "peers", name+"-"+digest(append(parts, version)...)), nil
+	return filepath.Join(cache, "peers", name+"-"+digest(append(parts, version)...)), nil
 }
 
 // goBuild builds commands of the module in dir for windows/amd64 into out.

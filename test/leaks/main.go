@@ -113,11 +113,7 @@ func measure(ctx context.Context, o options, out, progress io.Writer) (_ []resul
 
 // boot starts a lab with both shims, and with a hypervisor if one is needed.
 func boot(ctx context.Context, modes []mode, progress io.Writer) (*machine, error) {
-	cache, err := lab.CacheDir()
-	if err != nil {
-		return nil, err
-	}
-	shim, err := lab.BuildIsolShim(ctx, cache, func(line string) { fmt.Fprintln(progress, "lab: "+line) })
+	shim, err := lab.BuildIsolShim(ctx, func(line string) { fmt.Fprintln(progress, "lab: "+line) })
 	if err != nil {
 		return nil, err
 	}

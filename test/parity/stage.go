@@ -53,15 +53,11 @@ var files = map[string]string{
 // openStage boots a lab with both shims and their drivers. The caller closes it.
 func openStage(ctx context.Context, progress io.Writer) (_ *stage, err error) {
 	say := func(line string) { fmt.Fprintln(progress, line) }
-	cache, err := lab.CacheDir()
+	peers, err := lab.Peers(ctx, say)
 	if err != nil {
 		return nil, err
 	}
-	peers, err := lab.Peers(ctx, cache, say)
-	if err != nil {
-		return nil, err
-	}
-	isol, err := lab.BuildIsolShim(ctx, cache, say)
+	isol, err := lab.BuildIsolShim(ctx, say)
 	if err != nil {
 		return nil, err
 	}

@@ -61,11 +61,7 @@ type soak struct {
 
 // run soaks a lab of its own.
 func run(ctx context.Context, n size, out io.Writer) (err error) {
-	cache, err := lab.CacheDir()
-	if err != nil {
-		return err
-	}
-	shim, err := lab.BuildIsolShim(ctx, cache, nil)
+	shim, err := lab.BuildIsolShim(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -83,12 +83,9 @@ func start(ctx context.Context, version string, noShim, cri bool, guests int) (*
 		return nil, err
 	}
 	cfg := lab.Config{Windows: w, CRI: cri, Guests: guests, Out: os.Stderr}
-	if cfg.Cache, err = lab.CacheDir(); err != nil {
-		return nil, err
-	}
 	if !noShim {
 		progress := func(line string) { fmt.Fprintln(os.Stderr, "lab: "+line) }
-		shim, err := lab.BuildIsolShim(ctx, cfg.Cache, progress)
+		shim, err := lab.BuildIsolShim(ctx, progress)
 		if err != nil {
 			return nil, err
 		}
