@@ -101,20 +101,12 @@ func run(ctx context.Context, m Machine, args []string) error {
 			return err
 		}
 		return answer(response)
-	case flags.Action == "finish":
-		return finish(ctx, newManager(m))
+	case flags.Action == "finish": // who waits for nothing of it
+		return newManager(m).Finish(ctx)
 	case flags.Action == "start":
 		return start(ctx, newManager(m), flags)
 	}
 	return serve(ctx, m, flags)
-}
-
-// finish is the background helper of delete and start: who waits for nothing of it.
-func finish(ctx context.Context, manager *launch.Manager) error {
-	if err := launch.Ready(); err != nil {
-		return err
-	}
-	return manager.Finish(ctx)
 }
 
 // answer writes what containerd reads on stdout.

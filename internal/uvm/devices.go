@@ -132,18 +132,48 @@ type diskKey struct {
 }
 
 // Attach attaches a disk and mounts it in the guest, and returns the mount's
-// path. Errors: ResourceExhausted if all LUNs are in use.
+// path. Errors: ResourceExhausted if all LUNs are in use, FailedPrecondition for
+// a disk that an earlier user could only take off by half.
 func (u *UVM) Attach(ctx context.Context, disk schema.Attachment) (string, Release, error) {
 	key := diskKey{fold(disk.Path), disk.ReadOnly}
 	lun, err := u.disks.acquire(ctx, key, func(lun int) error { return u.addDisk(ctx, disk, lun) })
 	if err != nil {
 		return "", nothing, fault.Wrap(err, "attach", disk.Path)
 	}
-	var done removal
+	done := u.removalOf(key)
 	release := func(ctx context.Context) error {
-		return u.released(u.disks.release(key, func(lun int) error { return u.removeDisk(ctx, disk, lun, &done) }))
+		return u.released(u.disks.release(key, func(lun int) error {
+			err := u.removeDisk(ctx, disk, lun, done)
+			if err == nil {
+				u.forgetRemoval(key) // the disk may come anew
+			}
+			return err
+		}))
+	}
+	if *done != (removal{}) {
+		// Its mount point is an empty folder of the guest's own disk.
+		err := &fault.Error{Kind: fault.FailedPrecondition, Op: "attach", Subject: disk.Path,
+			Detail: "an earlier container's use of it could only be taken back by half", Hint: "delete that container again"}
+		return "", nothing, errors.Join(err, release(ctx))
 	}
 	return guestMount(lun), release, nil
+}
+
+// removalOf is what of removing a disk is done. All its users share it: while
+// one has the disk, nobody changes it.
+func (u *UVM) removalOf(key diskKey) *removal {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.removals[key] == nil {
+		u.removals[key] = new(removal)
+	}
+	return u.removals[key]
+}
+
+func (u *UVM) forgetRemoval(key diskKey) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.removals, key)
 }
 
 // guestMount is where the disk at a LUN is mounted (runhcs: guestpath, with a

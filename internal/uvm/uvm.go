@@ -34,6 +34,7 @@ type UVM struct {
 	devices  *slots[function]
 	mu       sync.Mutex
 	assigned map[function]assignment // guarded by mu
+	removals map[diskKey]*removal    // of attached disks; guarded by mu
 
 	strike func() error // the system's record in the journal
 
@@ -65,7 +66,7 @@ func newUVM(b *boot) *UVM {
 		nics:    newSlots[string]("network adapters", 0, 0),
 		spaces:  newSlots[string]("network namespaces", 0, 0),
 		tables:  newSlots[string]("hvsocket services", 0, 0),
-		devices: newSlots[function]("assigned devices", 0, 0), assigned: map[function]assignment{},
+		devices: newSlots[function]("assigned devices", 0, 0), assigned: map[function]assignment{}, removals: map[diskKey]*removal{},
 		done:  make(chan struct{}),
 		close: make(chan struct{}),
 	}

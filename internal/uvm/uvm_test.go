@@ -484,6 +484,29 @@ func TestUnmountAgain(t *testing.T) {
 	}
 }
 
+// A disk that is off by half is no more mounted in the guest: the next container
+// with it must not write into the empty folder that is there.
+func TestAttachOfDiskOffByHalf(t *testing.T) {
+	b := newBench(t)
+	u := b.boot()
+	disk := schema.Attachment{Type: schema.AttachmentVirtualDisk, Path: filepath.Join(b.layers.Scratch, "sandbox.vhdx")}
+	_, release, err := u.Attach(t.Context(), disk)
+	b.must(err)
+	b.must(b.emulator.AddFaults(hcsemu.Fault{Function: "HcsModifyComputeSystem", Action: hcsemu.ActionFail, Code: "0x80070020"}))
+	if err := release(t.Context()); err == nil {
+		t.Error("the disk was not detached and nothing said so")
+	}
+	if _, _, err := u.Attach(t.Context(), disk); !fault.Is(err, fault.FailedPrecondition) || !strings.Contains(err.Error(), "delete that container again") {
+		t.Errorf("attached again: %v", err)
+	}
+	b.must(release(t.Context()))
+	_, release, err = u.Attach(t.Context(), disk)
+	b.must(err)
+	b.must(release(t.Context()))
+	b.must(u.Close())
+	b.clean()
+}
+
 // A read-only user of a disk must not get the writable attachment of another.
 func TestAttachModesApart(t *testing.T) {
 	b := newBench(t)

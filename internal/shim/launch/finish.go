@@ -31,13 +31,16 @@ func (m *Manager) handOver(ctx context.Context, ns, id, path string) error {
 	if err := m.Backlog.Take(path, ns, id); err != nil {
 		return err
 	}
-	if err := m.System.Spawn(ctx, Command{Args: finishArgs(ns, id)}); err != nil {
+	if err := m.System.Spawn(ctx, helper(ns, id)); err != nil {
 		m.Log.Warn("no helper could be started: the next start or isolctl prune finishes what is left", "id", id, "error", err)
 	}
 	return nil
 }
 
-func finishArgs(ns, id string) []string { return []string{"-namespace", ns, "-id", id, "finish"} }
+// helper is the background helper. What it takes to start is not delete's time.
+func helper(ns, id string) Command {
+	return Command{Args: []string{"-namespace", ns, "-id", id, "finish"}, Alone: true}
+}
 
 // Finish is the background helper: it goes through the backlog until nothing is
 // left or FinishLimit has passed. Several at once do not disturb each other.
@@ -152,7 +155,7 @@ func (m *Manager) finishBefore(ctx context.Context, ns, id string) error {
 		errs = append(errs, m.finish(ctx, k, m.Undo(host)))
 	}
 	if others {
-		if err := m.System.Spawn(ctx, Command{Args: finishArgs(ns, id)}); err != nil {
+		if err := m.System.Spawn(ctx, helper(ns, id)); err != nil {
 			m.Log.Warn("no helper could be started for what other shims have left", "error", err)
 		}
 	}

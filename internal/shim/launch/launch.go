@@ -91,13 +91,17 @@ type System interface {
 	// holds none of its handles. It returns when that process has called
 	// [Ready]. Otherwise the error says how the process ended and what it
 	// wrote, or matches the end of ctx, at which the process is killed.
+	//
+	// One that is Alone has no streams, and nobody waits for it: Spawn returns
+	// when it has been made.
 	Spawn(ctx context.Context, c Command) error
 }
 
-// Command is the serve process to run.
+// Command is the process to run: serve, or the helper, which is Alone.
 type Command struct {
 	Args  []string
 	Stdin []byte
+	Alone bool
 }
 
 func invalid(format string, args ...any) error {

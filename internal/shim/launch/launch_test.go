@@ -352,13 +352,50 @@ func TestSpawn(t *testing.T) {
 	if err := run(ctx, "hangs"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a child that hangs: %v", err)
 	}
-	if err := spawn(t.Context(), filepath.Join(t.TempDir(), "absent"), Command{}); err == nil {
-		t.Error("a program that is not there was run")
+	for _, alone := range []bool{false, true} {
+		if err := spawn(t.Context(), filepath.Join(t.TempDir(), "absent"), Command{Alone: alone}); err == nil {
+			t.Error("a program that is not there was run")
+		}
 	}
 	if _, err := Native().Dial(t.Context(), filepath.Join(t.TempDir(), "absent")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("dial of what nobody serves: %v", err)
 	}
 }
+
+// A delete action has seconds, and on a node under load a process takes some to
+// come up: the helper's are its own, and it outlives who started it.
+func TestSpawnAlone(t *testing.T) {
+	done := os.Getenv(doneEnv)
+	if done != "" { // the helper: nobody hears it
+		_, _ = fmt.Println("nobody reads this")
+		if err := os.WriteFile(done, nil, 0o600); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done = filepath.Join(t.TempDir(), "done")
+	t.Setenv(doneEnv, done)
+	ctx, cancel := context.WithCancel(t.Context())
+	err = spawn(ctx, exe, Command{Args: []string{"-test.run", "^TestSpawnAlone$", "-test.timeout", "20s"}, Alone: true})
+	cancel() // delete's time is up
+	if err != nil {
+		t.Fatal(err)
+	}
+	for limit := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat(done); err == nil {
+			break
+		}
+		if time.Now().After(limit) {
+			t.Fatal("the helper has not worked")
+		}
+	}
+}
+
+const doneEnv = "LAUNCH_TEST_DONE"
 
 // deleteLab is an emulated machine on which a shim has died.
 type deleteLab struct {

@@ -52,6 +52,20 @@ func Ready() error {
 // spawn does without goroutines: each that waited in a call to the system
 // would cost a thread, and start is run for every pod.
 func spawn(ctx context.Context, exe string, c Command) error {
+	cmd := exec.Command(exe, c.Args...)
+	cmd.Dir = filepath.Dir(exe)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1") // see tuneRuntime in internal/shim
+	cmd.SysProcAttr = detached()
+	if c.Alone {
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		return cmd.Process.Release()
+	}
+	return spawnAndWait(ctx, cmd, c.Stdin)
+}
+
+func spawnAndWait(ctx context.Context, cmd *exec.Cmd, input []byte) error {
 	stdin, params, err := os.Pipe()
 	if err != nil {
 		return err
@@ -61,18 +75,14 @@ func spawn(ctx context.Context, exe string, c Command) error {
 		return errors.Join(err, stdin.Close(), params.Close())
 	}
 	defer words.Close()
-	cmd := exec.Command(exe, c.Args...)
-	cmd.Dir = filepath.Dir(exe)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1") // see tuneRuntime in internal/shim
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, output, output
-	cmd.SysProcAttr = detached()
 	err = cmd.Start()
 	_, _ = stdin.Close(), output.Close() // the child has its own
 	if err != nil {
 		return errors.Join(err, params.Close())
 	}
 	defer context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })()
-	_, _ = params.Write(c.Stdin) // a child that does not read it says why below
+	_, _ = params.Write(input) // a child that does not read it says why below
 	_ = params.Close()
 	text, ready := awaitReady(words)
 	if ready {
