@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -25,15 +27,20 @@ func TestPrune(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if err := m.Build(t.Context(), `C:\`, "./cmd/isolctl"); err != nil {
-		t.Fatal(err)
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", m.Path(`C:\isolctl.exe`), "github.com/isolrun/isol/cmd/isolctl")
+	build.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if !t.Run("a helper finishes what delete could not", func(t *testing.T) { helperFinishes(t, m) }) {
+		t.Fatal(m.Logs())
 	}
 	alive := m.startShim(t, "alive")
 	dead := m.startShim(t, "dead")
 	if err := m.KillContainerd(); err != nil {
 		t.Fatal(err)
 	}
-	m.must(t, "taskkill.exe", "/f", "/pid", fmt.Sprint(dead))
+	m.must(t, "taskkill.exe", "/f", "/pid", pid(dead))
 
 	for _, tc := range []struct {
 		args []string
@@ -64,7 +71,10 @@ func TestPrune(t *testing.T) {
 	if !slices.Contains(m.shims(t), alive) {
 		t.Error("prune has ended a shim that runs")
 	}
+	t.Run("two deletes and a prune at once", func(t *testing.T) { deletesAndPruneAtOnce(t, m, "alive", alive) })
 }
+
+func pid(p uint32) string { return fmt.Sprint(p) }
 
 // startShim starts a container and returns the process id of its shim.
 func (m *machine) startShim(t *testing.T, id string) uint32 {
