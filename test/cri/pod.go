@@ -69,12 +69,17 @@ func (p *Pod) Create(ctx context.Context, config *runtime.ContainerConfig) (stri
 
 // Run makes a container that runs args, starts it and returns its id.
 func (p *Pod) Run(ctx context.Context, name string, args ...string) (string, error) {
-	id, err := p.Create(ctx, p.Container(name, args...))
+	return p.RunConfig(ctx, p.Container(name, args...))
+}
+
+// RunConfig makes a container, starts it and returns its id.
+func (p *Pod) RunConfig(ctx context.Context, config *runtime.ContainerConfig) (string, error) {
+	id, err := p.Create(ctx, config)
 	if err != nil {
-		return "", fmt.Errorf("create container %s: %w", name, err)
+		return "", fmt.Errorf("create container %s: %w", config.GetMetadata().GetName(), err)
 	}
 	if _, err := p.client.StartContainer(ctx, &runtime.StartContainerRequest{ContainerId: id}); err != nil {
-		return id, fmt.Errorf("start container %s: %w", name, err)
+		return id, fmt.Errorf("start container %s: %w", config.GetMetadata().GetName(), err)
 	}
 	return id, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	containersapi "github.com/containerd/containerd/api/services/containers/v1"
+	sandboxesapi "github.com/containerd/containerd/api/services/sandbox/v1"
 	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
 	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -35,6 +36,7 @@ type client struct {
 	containers containersapi.ContainersClient
 	tasks      tasksapi.TasksClient
 	snapshots  snapshotsapi.SnapshotsClient
+	sandboxes  sandboxesapi.ControllerClient
 	image      string // the image's snapshot
 }
 
@@ -57,6 +59,7 @@ func connectTo(t *testing.T, l *lab.Lab, namespace string) *client {
 		containers: containersapi.NewContainersClient(conn),
 		tasks:      tasksapi.NewTasksClient(conn),
 		snapshots:  snapshotsapi.NewSnapshotsClient(conn),
+		sandboxes:  sandboxesapi.NewControllerClient(conn),
 	}
 	ctx, cancel := c.within(time.Minute)
 	defer cancel()

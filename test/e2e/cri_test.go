@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -12,20 +13,33 @@ import (
 	"github.com/isolrun/isol/test/lab"
 )
 
-// podHandlers are the ways to make a pod.
-var podHandlers = []struct {
+// podHandler is a way to make a pod.
+type podHandler struct {
 	name   string // of the runtime handler
 	hyperv bool
 	shim   bool // over the Sandbox API: no sandbox container, and the VM boots with the first container
-}{
+}
+
+// podHandlers are both modes in both ways that containerd has.
+var podHandlers = []podHandler{
 	{lab.HandlerProcess, false, false},
 	{lab.HandlerHyperV, true, false},
 	{lab.HandlerProcessShim, false, true},
 	{lab.HandlerHyperVShim, true, true},
 }
 
-// podsandboxHandlers are those of them that make a sandbox container.
-var podsandboxHandlers = podHandlers[:2]
+// selection is the variable of the environment that `make test` sets to "short",
+// for its time is bounded: of the tests that run for each handler it leaves out
+// those that have little to add. `make e2e` runs them all.
+const selection = "ISOL_PODS"
+
+// unlessShort skips the test in the short selection unless it is in it.
+func unlessShort(t *testing.T, in bool) {
+	t.Helper()
+	if !in && os.Getenv(selection) == "short" {
+		t.Skip("not in the short selection: make e2e runs it")
+	}
+}
 
 // pods is the lab of the tests with CRI.
 var pods struct {

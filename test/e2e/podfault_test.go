@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	sandboxesapi "github.com/containerd/containerd/api/services/sandbox/v1"
 	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"google.golang.org/grpc/codes"
@@ -20,32 +21,34 @@ import (
 // on, and leave nothing: it tries again every few seconds, for days.
 func TestPodThatFails(t *testing.T) {
 	const plugin = "labcni.exe"
-	for _, h := range podsandboxHandlers {
+	for _, h := range podHandlers {
 		for _, tc := range []struct {
 			name, function, exe, hresult string
-			nth                          int
-			hypervOnly                   bool
+			hypervOnly, compute, short   bool // compute: the Sandbox API calls it for the first container
 			code                         codes.Code
 			says                         string
 		}{
-			{"no endpoint", "HcnCreateEndpoint", plugin, "0x80004005", 1, false, codes.Unknown, "make endpoint"},
-			{"endpoint that joins no namespace", "HcnModifyNamespace", plugin, "0x80004005", 1, false, codes.Unknown, "put endpoint"},
-			{"namespace that is not there", "HcnEnumerateNamespaces", lab.IsolShim, "0x80070490", 1, false, codes.FailedPrecondition, "network namespace"},
-			{"adapter that the VM does not take", "HcsModifyComputeSystem", lab.IsolShim, "0x80070057", 1, true, codes.InvalidArgument, "HcsModifyComputeSystem"},
-			{"no compute service", "HcsCreateComputeSystem", lab.IsolShim, "0x80370114", 1, false, codes.Unavailable, "sc query vmcompute"},
-			{"start that fails", "HcsStartComputeSystem", lab.IsolShim, "0x80370106", 1, false, codes.Internal, "HcsStartComputeSystem"},
+			{"no endpoint", "HcnCreateEndpoint", plugin, "0x80004005", false, false, !h.shim, codes.Unknown, "make endpoint"},
+			{"endpoint that joins no namespace", "HcnModifyNamespace", plugin, "0x80004005", false, false, !h.shim, codes.Unknown, "put endpoint"},
+			{"namespace that is not there", "HcnEnumerateNamespaces", lab.IsolShim, "0x80070490", false, false, !h.shim || !h.hyperv, codes.FailedPrecondition, "network namespace"},
+			{"adapter that the VM does not take", "HcsModifyComputeSystem", lab.IsolShim, "0x80070057", true, true, true, codes.InvalidArgument, "HcsModifyComputeSystem"},
+			{"no compute service", "HcsCreateComputeSystem", lab.IsolShim, "0x80370114", false, true, !h.shim, codes.Unavailable, "sc query vmcompute"},
+			{"start that fails", "HcsStartComputeSystem", lab.IsolShim, "0x80370106", false, true, !h.shim, codes.Internal, "HcsStartComputeSystem"},
 		} {
+			if tc.hypervOnly && !h.hyperv {
+				continue // there is no VM
+			}
 			t.Run(h.name+" "+tc.name, func(t *testing.T) {
-				if tc.hypervOnly && !h.hyperv {
-					t.Skip("there is no VM")
-				}
+				unlessShort(t, tc.short)
 				l, c := podLab(t)
-				faults(t, l, hcsemu.Fault{Function: tc.function, Nth: tc.nth, Action: hcsemu.ActionFail, Code: tc.hresult, Exe: tc.exe})
-				config := cri.PodConfig("fails")
-				p, err := c.RunPod(soon(t), h.name, config)
-				if err == nil {
+				faults(t, l, hcsemu.Fault{Function: tc.function, Nth: 1, Action: hcsemu.ActionFail, Code: tc.hresult, Exe: tc.exe})
+				p, err := c.RunPod(soon(t), h.name, cri.PodConfig("fails"))
+				if err == nil && h.shim && tc.compute {
+					err = onlyTheContainerFails(t, p)
+				} else if err == nil {
 					t.Errorf("the pod came up; removed: %v", p.Remove(soon(t)))
-				} else if status.Code(err) != tc.code {
+				}
+				if status.Code(err) != tc.code {
 					t.Errorf("%v: %v; want %v", status.Code(err), err, tc.code)
 				}
 				says(t, err, tc.says)
@@ -55,6 +58,25 @@ func TestPodThatFails(t *testing.T) {
 			})
 		}
 	}
+}
+
+// onlyTheContainerFails returns the error of the pod's first container. The pod
+// goes on: the kubelet's next try succeeds, in a VM that is booted anew.
+func onlyTheContainerFails(t *testing.T, p *cri.Pod) error {
+	t.Helper()
+	id, failed := p.Run(soon(t), "app", "ping", "-t", "localhost")
+	if failed == nil {
+		t.Errorf("container %s came up", id)
+	}
+	again := p.Container("app", "ping", "-t", "localhost")
+	again.Metadata.Attempt = 1
+	if _, err := p.RunConfig(soon(t), again); err != nil {
+		t.Errorf("the next try: %v", err)
+	}
+	if err := p.Remove(soon(t)); err != nil {
+		t.Error(err)
+	}
+	return failed
 }
 
 // nothingOfPods fails the test if CRI knows a pod.
@@ -73,36 +95,84 @@ func nothingOfPods(t *testing.T, c *cri.Client) {
 // isol does, removes what containerd still lists of it, and tries again under the
 // same name: nothing may be left of the first.
 func TestPodThatIsGivenUp(t *testing.T) {
-	for _, h := range podsandboxHandlers {
+	for _, h := range podHandlers {
 		functions := []string{"ActivateLayer", "HcsCreateComputeSystem", "HcsCreateProcess"}
 		if h.hyperv {
 			functions = []string{"HcsStartComputeSystem", "HcsModifyComputeSystem"}
 		}
-		for _, function := range functions {
+		if h.shim { // all else is of its containers: see TestContainerThatIsGivenUp
+			functions = []string{"HcnEnumerateNamespaces", "HcnQueryEndpointProperties"}
+		}
+		for i, function := range functions {
 			t.Run(h.name+" "+function, func(t *testing.T) {
+				unlessShort(t, !h.shim || h.hyperv && i == 0)
 				l, c := podLab(t)
 				faults(t, l, hcsemu.Fault{Name: "held", Function: function, Action: hcsemu.ActionHang, Exe: lab.IsolShim})
 				config := cri.PodConfig("given-up")
-				ctx, cancel := context.WithCancel(soon(t))
-				defer cancel()
-				ended := make(chan error, 1)
-				go func() {
+				givenUp(t, l, function, func(ctx context.Context) error {
 					_, err := c.RunPod(ctx, h.name, config)
-					ended <- err
-				}()
-				until(t, "the call "+function, func() bool { return hanging(t, l, "held") > 0 })
-				cancel()
-				if err := <-ended; status.Code(err) != codes.Canceled {
-					t.Errorf("given up: %v", err)
-				}
-				if _, err := l.Release("held"); err != nil {
-					t.Fatal(err)
-				}
-				faults(t, l)
+					return err
+				})
 				removeAllPods(t, c)
+				// containerd undoes its part after it has answered.
+				until(t, "the end of the pod's network", func() bool { return len(ledgerOf(t, l, "namespace")) == 0 })
 				clean(t, l)
 				again := runPod(t, c, h.name, config)
 				runContainer(t, again, "app", "ping", "-t", "localhost")
+			})
+		}
+	}
+}
+
+// givenUp cancels a request while the call that it makes is held, and lets the
+// call go on after it.
+func givenUp(t *testing.T, l *lab.Lab, function string, request func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(soon(t))
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- request(ctx) }()
+	until(t, "the call "+function, func() bool { return hanging(t, l, "held") > 0 })
+	cancel()
+	if err := <-ended; status.Code(err) != codes.Canceled {
+		t.Errorf("given up: %v", err)
+	}
+	if _, err := l.Release("held"); err != nil {
+		t.Fatal(err)
+	}
+	faults(t, l)
+}
+
+// The kubelet gives up on a container: its pod goes on, also where the container
+// was the one that boots the pod's VM, and takes the next.
+func TestContainerThatIsGivenUp(t *testing.T) {
+	for _, h := range podHandlers {
+		functions := []string{"HcsCreateComputeSystem"}
+		if h.hyperv {
+			functions = []string{"GcsCreate"}
+		}
+		if h.hyperv && h.shim {
+			functions = []string{"HcsStartComputeSystem", "HcsModifyComputeSystem", "GcsCreate"}
+		}
+		for i, function := range functions {
+			t.Run(h.name+" "+function, func(t *testing.T) {
+				unlessShort(t, h.hyperv && h.shim && i == 0)
+				l, c := podLab(t)
+				p := runPod(t, c, h.name, cri.PodConfig("keeps"))
+				faults(t, l, hcsemu.Fault{Name: "held", Function: function, Action: hcsemu.ActionHang, Exe: lab.IsolShim})
+				config := p.Container("app", "ping", "-t", "localhost")
+				givenUp(t, l, function, func(ctx context.Context) error {
+					_, err := p.RunConfig(ctx, config)
+					return err
+				})
+				config.Metadata.Attempt = 1
+				id, err := p.RunConfig(soon(t), config)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if out := execSync(t, c, id, "cmd", "/c", "echo alive"); strings.TrimSpace(out) != "alive" {
+					t.Errorf("the next container printed %q", out)
+				}
 			})
 		}
 	}
@@ -121,43 +191,37 @@ func hanging(t *testing.T, l *lab.Lab, name string) int {
 // A container that does not fit its pod is refused before anything of it is
 // made, and its pod goes on.
 func TestContainerThatDoesNotFit(t *testing.T) {
-	for _, h := range podsandboxHandlers {
+	for _, h := range podHandlers {
 		t.Run(h.name, func(t *testing.T) {
+			unlessShort(t, !h.shim || h.hyperv)
 			l, c := podLab(t)
 			tasks := connectTo(t, l, "k8s.io")
 			p := runPod(t, c, h.name, cri.PodConfig("picky"))
 			sibling := runContainer(t, p, "sibling", "ping", "-t", "localhost")
 
-			other := &specs.WindowsHyperV{}
-			if h.hyperv {
-				other = nil
+			other, host := spec("cmd"), hostProcess(systemUser, "cmd")
+			other.Annotations = map[string]string{"io.isol.isolation": "hyperv"}
+			inVM := "a container runs as its pod does"
+			if h.hyperv { // the guest's own, which came with a later build than this one's
+				other.Annotations["io.isol.isolation"] = "process"
+				inVM = "HostProcess containers in a utility VM came with build 26100"
 			}
 			for _, tc := range []struct {
 				name, pod string
-				hyperv    *specs.WindowsHyperV
+				spec      *specs.Spec
 				code      codes.Code
 				says      string
 			}{
-				{"of a pod that is not there", strings.Repeat("0", 64), nil, codes.Unknown, "no shim serves"},
+				{"of a pod that is not there", strings.Repeat("0", 64), spec("cmd"), codes.Unknown, "no shim serves"},
 				{"of the other isolation", p.ID, other, codes.FailedPrecondition, "a container runs as its pod does"},
+				{"HostProcess in a normal pod", p.ID, host, codes.FailedPrecondition, inVM},
 			} {
 				t.Run(tc.name, func(t *testing.T) {
-					if tc.name == "of the other isolation" && other == nil {
-						t.Skip("a spec has no word for process isolation")
-					}
-					s := spec("cmd")
-					s.Windows.HyperV = tc.hyperv
-					s.Annotations = map[string]string{"io.kubernetes.cri.container-type": "container", "io.kubernetes.cri.sandbox-id": tc.pod}
-					id := strings.ReplaceAll("does not fit "+h.name, " ", "-")
-					request := tasks.container(id, packed(t, specURL, s), nil)
-					ctx, cancel := tasks.within(soonLimit)
-					defer cancel()
-					_, err := tasks.tasks.Create(ctx, request)
+					err := tasks.join(strings.ReplaceAll("does not fit "+h.name, " ", "-"), tc.pod, tc.spec)
 					if status.Code(err) != tc.code {
 						t.Errorf("%v: %v; want %v", status.Code(err), err, tc.code)
 					}
 					says(t, err, tc.says)
-					tasks.remove(id)
 				})
 			}
 			if out := execSync(t, c, sibling, "cmd", "/c", "echo alive"); strings.TrimSpace(out) != "alive" {
@@ -177,15 +241,21 @@ func TestContainerThatDoesNotFit(t *testing.T) {
 // A sandbox that is deleted under its containers, which CRI never does, would
 // leave them without a pod: the error must name those that live.
 func TestSandboxUnderItsContainers(t *testing.T) {
-	for _, h := range podsandboxHandlers {
+	for _, h := range podHandlers {
 		t.Run(h.name, func(t *testing.T) {
+			unlessShort(t, !h.shim)
 			l, c := podLab(t)
 			tasks := connectTo(t, l, "k8s.io")
 			p := runPod(t, c, h.name, cri.PodConfig("under"))
 			app := runContainer(t, p, "app", "ping", "-t", "localhost")
 			ctx, cancel := tasks.within(soonLimit)
 			defer cancel()
-			_, err := tasks.tasks.Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: p.ID})
+			var err error
+			if h.shim {
+				_, err = tasks.sandboxes.Shutdown(ctx, &sandboxesapi.ControllerShutdownRequest{SandboxID: p.ID, Sandboxer: "shim"})
+			} else {
+				_, err = tasks.tasks.Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: p.ID})
+			}
 			if status.Code(err) != codes.FailedPrecondition {
 				t.Errorf("delete of a live sandbox: %v", err)
 			}

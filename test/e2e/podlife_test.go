@@ -36,8 +36,9 @@ func running(t *testing.T, l *lab.Lab) []string {
 // network and siblings as they were. With the reference a kill that goes wrong
 // takes the whole pod.
 func TestContainerRestartsInPod(t *testing.T) {
-	for _, h := range podsandboxHandlers {
+	for _, h := range podHandlers {
 		t.Run(h.name, func(t *testing.T) {
+			unlessShort(t, !h.shim || h.hyperv)
 			l, c := podLab(t)
 			p := runPod(t, c, h.name, cri.PodConfig("restarts-"+h.name))
 			sibling := runContainer(t, p, "sibling", "probe", "count", "50")
@@ -121,9 +122,17 @@ func numbers(t *testing.T, p *cri.Pod, name string) (last, gaps int) {
 // A utility VM that crashes takes its containers with it: the kubelet must see
 // the end of each, once, and the pod as not ready, and be able to remove it.
 func TestPodVMCrashes(t *testing.T) {
+	for _, h := range podHandlers {
+		if h.hyperv {
+			t.Run(h.name, func(t *testing.T) { vmCrashes(t, h) })
+		}
+	}
+}
+
+func vmCrashes(t *testing.T, h podHandler) {
 	l, c := podLab(t)
-	p := runPod(t, c, lab.HandlerHyperV, cri.PodConfig("crashes"))
-	ctx, cancel := context.WithCancel(soon(t))
+	p := runPod(t, c, h.name, cri.PodConfig("crashes"))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 5*soonLimit) // longer than all that happens meanwhile
 	defer cancel()
 	events := eventsOf(ctx, t, c)
 	var ids []string
@@ -199,8 +208,9 @@ func TestManyPodsAtOnce(t *testing.T) {
 	for _, tc := range []struct {
 		handler string
 		pods    int // VMs boot slowly in the lab: the long form is make soak
-	}{{lab.HandlerProcess, 20}, {lab.HandlerHyperV, 4}} {
+	}{{lab.HandlerProcess, 20}, {lab.HandlerHyperV, 4}, {lab.HandlerProcessShim, 20}, {lab.HandlerHyperVShim, 4}} {
 		t.Run(tc.handler, func(t *testing.T) {
+			unlessShort(t, tc.handler == lab.HandlerProcess || tc.handler == lab.HandlerHyperV)
 			l, c := podLab(t)
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 3*soonLimit)
 			defer cancel()

@@ -21,8 +21,9 @@ import (
 // and can be reached, its log goes on, what has ended meanwhile is known, each
 // end is told once.
 func TestContainerdRestartsUnderPods(t *testing.T) {
-	for _, h := range podsandboxHandlers {
+	for _, h := range podHandlers {
 		t.Run(h.name, func(t *testing.T) {
+			unlessShort(t, !h.shim || h.hyperv)
 			l, c := podLab(t)
 			p := runPod(t, c, h.name, cri.PodConfig("stays-"+h.name))
 			app := runContainer(t, p, "app", "probe", "count", "100")
@@ -55,9 +56,7 @@ func TestContainerdRestartsUnderPods(t *testing.T) {
 			if _, gaps := numbers(t, p, "app"); gaps > 1 {
 				t.Errorf("app's log has %d gaps", gaps)
 			}
-			if r, err := c.ListPodSandboxStats(soon(t), &runtime.ListPodSandboxStatsRequest{}); err != nil || len(r.GetStats()) != 1 {
-				t.Errorf("statistics after a crash of containerd: %v, %v", r, err)
-			}
+			podStatistics(t, c, h.shim)
 			again := runContainer(t, p, "new", "ping", "-t", "localhost")
 			exits := taskExits(t, l)
 			for _, id := range []string{app, again} {
@@ -69,6 +68,18 @@ func TestContainerdRestartsUnderPods(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// podStatistics asks for those of all pods, as the kubelet does for ever. Those of
+// the Sandbox API fail in containerd: see statistics.
+func podStatistics(t *testing.T, c *cri.Client, shim bool) {
+	t.Helper()
+	if shim {
+		return
+	}
+	if r, err := c.ListPodSandboxStats(soon(t), &runtime.ListPodSandboxStatsRequest{}); err != nil || len(r.GetStats()) != 1 {
+		t.Errorf("statistics after a crash of containerd: %v, %v", r, err)
 	}
 }
 
@@ -125,29 +136,41 @@ func taskExits(t *testing.T, l *lab.Lab) func(id string) int {
 // request was about is either there and can be worked with, or gone; and all of
 // it can be removed, to the last handle.
 func TestContainerdIsKilledInARequest(t *testing.T) {
-	for _, h := range podsandboxHandlers {
+	for _, h := range podHandlers {
 		for _, tc := range []struct {
 			name, function string
 			when           hcsemu.When
+			short          bool // in the short selection
 			request        func(context.Context, *cri.Client, *cri.Pod, string) error
 		}{
-			{"create", "HcsCreateComputeSystem", "", func(ctx context.Context, c *cri.Client, _ *cri.Pod, _ string) error {
+			{"create", podStart(h), "", !h.shim, func(ctx context.Context, c *cri.Client, _ *cri.Pod, _ string) error {
 				_, err := c.RunPod(ctx, h.name, cri.PodConfig("interrupted"))
 				return err
 			}},
-			{"run", processCreate(h.hyperv), "after", func(ctx context.Context, _ *cri.Client, p *cri.Pod, _ string) error {
+			{"boot", "HcsStartComputeSystem", "", h.shim && h.hyperv, func(ctx context.Context, c *cri.Client, _ *cri.Pod, _ string) error {
+				p, err := c.RunPod(ctx, h.name, cri.PodConfig("interrupted"))
+				if err == nil {
+					_, err = p.Run(ctx, "interrupted", "ping", "-t", "localhost")
+				}
+				return err
+			}},
+			{"run", processCreate(h.hyperv), "after", !h.shim, func(ctx context.Context, _ *cri.Client, p *cri.Pod, _ string) error {
 				_, err := p.Run(ctx, "interrupted", "ping", "-t", "localhost")
 				return err
 			}},
-			{"exec", processCreate(h.hyperv), "after", func(ctx context.Context, c *cri.Client, _ *cri.Pod, app string) error {
+			{"exec", processCreate(h.hyperv), "after", !h.shim, func(ctx context.Context, c *cri.Client, _ *cri.Pod, app string) error {
 				_, err := c.ExecSync(ctx, &runtime.ExecSyncRequest{ContainerId: app, Cmd: []string{"cmd", "/c", "echo hi"}})
 				return err
 			}},
-			{"delete", podEnd(h.hyperv), "", func(ctx context.Context, _ *cri.Client, p *cri.Pod, _ string) error {
+			{"delete", podEnd(h.hyperv), "", !h.shim || !h.hyperv, func(ctx context.Context, _ *cri.Client, p *cri.Pod, _ string) error {
 				return p.Remove(ctx)
 			}},
 		} {
+			if tc.name == "boot" && !h.shim {
+				continue // it is in create
+			}
 			t.Run(h.name+" "+tc.name, func(t *testing.T) {
+				unlessShort(t, tc.short)
 				l, c := podLab(t)
 				p := runPodOnce(t, c, h.name, cri.PodConfig("bystander"))
 				app := runContainer(t, p, "app", "ping", "-t", "localhost")
@@ -169,12 +192,21 @@ func TestContainerdIsKilledInARequest(t *testing.T) {
 				if err := l.RestartContainerd(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				reachableOrGone(t, c)
+				reachableOrGone(t, c, h.shim)
 				removeAllPods(t, c)
 				settled(t, l)
 			})
 		}
 	}
+}
+
+// podStart is a call of RunPodSandbox: the Sandbox API makes no compute system
+// before the first container.
+func podStart(h podHandler) string {
+	if h.shim {
+		return "HcnEnumerateNamespaces"
+	}
+	return "HcsCreateComputeSystem"
 }
 
 // processCreate is the call that runs a process, on the host or in a VM.
@@ -204,7 +236,7 @@ func runPodOnce(t *testing.T, c *cri.Client, handler string, config *runtime.Pod
 }
 
 // reachableOrGone works with each container that is said to run.
-func reachableOrGone(t *testing.T, c *cri.Client) {
+func reachableOrGone(t *testing.T, c *cri.Client, shim bool) {
 	t.Helper()
 	r, err := c.ListContainers(soon(t), &runtime.ListContainersRequest{})
 	if err != nil {
@@ -218,7 +250,7 @@ func reachableOrGone(t *testing.T, c *cri.Client) {
 			t.Errorf("container %s printed %q", k.GetMetadata().GetName(), out)
 		}
 	}
-	if _, err := c.ListPodSandboxStats(soon(t), &runtime.ListPodSandboxStatsRequest{}); err != nil {
+	if _, err := c.ListPodSandboxStats(soon(t), &runtime.ListPodSandboxStatsRequest{}); err != nil && !shim { // as in podStatistics
 		t.Errorf("statistics: %v", err)
 	}
 }

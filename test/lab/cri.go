@@ -87,5 +87,5 @@ func (w Windows) PauseImage() string { return strings.Replace(w.Image(), "nano",
 
 // pause makes the sandboxes' image of a Windows from that of its containers.
 func pause(img *image.Image, w Windows) (*image.Image, error) {
-	return image.New(w.PauseImage(), w.OSVersion(), []string{`C:\Windows\System32\ping.exe`, "-t", "localhost"}, img.Files)
+	return image.New(w.PauseImage(), w.imageVersion(), []string{`C:\Windows\System32\ping.exe`, "-t", "localhost"}, img.Files)
 }

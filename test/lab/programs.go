@@ -107,5 +107,5 @@ func nano(ctx context.Context, cache string, t tools, w Windows, shell string) (
 		}
 		files = append(files, image.File{Path: path, Content: content})
 	}
-	return image.New(w.Image(), w.OSVersion(), []string{`C:\Windows\System32\cmd.exe`}, files)
+	return image.New(w.Image(), w.imageVersion(), []string{`C:\Windows\System32\cmd.exe`}, files)
 }

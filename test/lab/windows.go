@@ -14,6 +14,7 @@ type Windows struct {
 	Build       int    // 20348
 	Revision    int    // the update build revision, the last part of os.version
 	Server      bool   // Server or client edition: decides the default isolation
+	Unsaid      bool   // of an image: its manifest does not say its version, so containerd takes it on every host
 }
 
 // The versions of Windows that isol supports.
@@ -50,6 +51,14 @@ func Preset(name string) (Windows, error) {
 // OSVersion is the version as image manifests spell it: "10.0.20348.2966".
 func (w Windows) OSVersion() string {
 	return fmt.Sprintf("10.0.%d.%d", w.Build, w.Revision)
+}
+
+// imageVersion is the version that an image's manifest says.
+func (w Windows) imageVersion() string {
+	if w.Unsaid {
+		return ""
+	}
+	return w.OSVersion()
 }
 
 // Image is the name of the lab's image for this version:
