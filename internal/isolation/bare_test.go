@@ -136,6 +136,11 @@ func TestSizeOfLateVM(t *testing.T) {
 			if got := pod.Booted(first).UVM.MemoryMB; got != tc.want || hasReason(first, "cannot be reached") != tc.cannotReached {
 				t.Errorf("%d MB, want %d; reasons %v", got, tc.want, first.Reasons)
 			}
+			// One that was decided before another booted the VM finds another size.
+			other, err := first.Rejoin(pod.Booted(&Plan{Versions: Versions{UVM: host.Build(20348)}}))
+			if err != nil || first.BootMemoryMB != 0 && !hasReason(other, "cannot be reached") || other.BootMemoryMB != 0 {
+				t.Errorf("after another's boot: %+v, %v", other, err)
+			}
 			// One that joins after another has booted the VM finds it as it is.
 			in.Pod = pod.Booted(&Plan{})
 			if late := decideOK(t, in); late.BootMemoryMB != 0 {

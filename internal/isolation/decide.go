@@ -2,6 +2,7 @@ package isolation
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/isolrun/isol/internal/fault"
@@ -292,6 +293,11 @@ func (p *Plan) Rejoin(pod *Plan) (*Plan, error) {
 	if _, err := joined.fitsVM(); err != nil {
 		return nil, err
 	}
+	if limit, have := p.Container.MemoryMB, pod.UVM.MemoryMB; p.BootMemoryMB != 0 && limit > have {
+		joined.Reasons = append(slices.Clone(p.Reasons), Reason{"memory limit cannot be reached", "pod " + pod.SandboxID,
+			fmt.Sprintf("another container has booted the utility VM, which has %d MB; this one may use %d MB", have, limit)})
+	}
+	joined.BootMemoryMB = 0
 	return &joined, nil
 }
 

@@ -87,7 +87,12 @@ func (k *vmKernel) machine(s *steps, req *CreateTask, c *container) (vm VM, err 
 	}
 	c.makeSure = func(context.Context) error { return stillIn(vm, c, req.ID) }
 	if k.frame.late != nil {
-		req.Plan, err = req.Plan.Rejoin(k.frame.current())
+		before := len(req.Plan.Reasons)
+		if req.Plan, err = req.Plan.Rejoin(k.frame.current()); err == nil {
+			for _, r := range req.Plan.Reasons[before:] {
+				k.log.Warn("decided", "id", req.ID, "decision", r.Decision, "input", r.Input, "why", r.Why)
+			}
+		}
 	}
 	return vm, err
 }
