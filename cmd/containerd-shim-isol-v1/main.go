@@ -25,7 +25,6 @@ func main() {
 		Layers:   func() layers.Store { return layers.NewStore(layers.Windows()) },
 		Probe:    host.Probe,
 		Image:    host.ReadImage,
-		Resolve:  host.ResolvePath,
 		Source:   host.ResolveSource,
 		Network:  network.Windows(),
 		Jobs:     job.Native(),

@@ -18,5 +18,5 @@ func ResolveSource(path string) (Source, error) {
 	if err != nil {
 		return Source{}, err
 	}
-	return Source{Path: real, Dir: info.IsDir()}, nil
+	return Source{Path: real, Volume: real, Dir: info.IsDir()}, nil
 }

@@ -32,9 +32,11 @@ func ResolveSource(path string) (Source, error) {
 
 // The forms of name that GetFinalPathNameByHandleW gives:
 // https://learn.microsoft.com/windows/win32/api/fileapi/nf-fileapi-getfinalpathnamebyhandlew
+// A volume without a drive letter or folder has no name of the first form, a share
+// none of the second: ERROR_PATH_NOT_FOUND.
 const (
 	volumeNameDOS  = 0
-	volumeNameGUID = 1 // for a volume without a drive letter or folder
+	volumeNameGUID = 1
 )
 
 func sourceOf(h windows.Handle) (Source, error) {
@@ -42,11 +44,18 @@ func sourceOf(h windows.Handle) (Source, error) {
 	if err := windows.GetFileInformationByHandle(h, &info); err != nil {
 		return Source{}, err
 	}
-	name, err := finalName(h, volumeNameDOS)
-	if errors.Is(err, windows.ERROR_PATH_NOT_FOUND) {
-		name, err = finalName(h, volumeNameGUID)
+	path, byDrive := finalName(h, volumeNameDOS)
+	volume, byVolume := finalName(h, volumeNameGUID)
+	switch {
+	case errors.Is(byDrive, windows.ERROR_PATH_NOT_FOUND):
+		path, byDrive = volume, byVolume
+	case errors.Is(byVolume, windows.ERROR_PATH_NOT_FOUND):
+		volume, byVolume = path, byDrive
 	}
-	return Source{Path: plain(name), Dir: info.FileAttributes&windows.FILE_ATTRIBUTE_DIRECTORY != 0}, err
+	if err := errors.Join(byDrive, byVolume); err != nil {
+		return Source{}, err
+	}
+	return Source{Path: plain(path), Volume: plain(volume), Dir: info.FileAttributes&windows.FILE_ATTRIBUTE_DIRECTORY != 0}, nil
 }
 
 func finalName(h windows.Handle, form uint32) (string, error) {

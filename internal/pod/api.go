@@ -31,16 +31,20 @@ type Config struct {
 	Jobs      Jobs           // nil: HostProcess containers are refused as unimplemented
 	Networks  Networks       // nil: a plan with endpoints of its own is refused as unimplemented
 	Affinity  AffinitySetter // nil: plans with CPU affinity are refused as unimplemented
-	// Resolve says where a mount's source really is, links followed; nil: where it says.
-	Resolve func(path string) (string, error)
-	// Source looks at the same when the container starts: a source that leads
-	// elsewhere by then is refused. nil: it is not looked at again.
-	Source func(path string) (string, error)
+	// Source says where a mount's source really is, and again when the container
+	// starts: one that leads elsewhere by then is refused. nil: where it says.
+	Source func(path string) (Source, error)
 	Undo   journal.Undoers // what an earlier task of a bundle left is released with it; its Origin identifies this machine
 	Log    *slog.Logger    // nil: discarded
 	// Journal makes the journal of a task; nil: journal.Create.
 	Journal   func(path string, h journal.Header) (*journal.Journal, error)
 	Deadlines Deadlines // zero fields take the values of DefaultDeadlines
+}
+
+// Source is where a path of the host leads, links followed.
+type Source struct {
+	Path   string // by drive or share, as plans have it
+	Volume string // by the GUID of its volume, as documents of the host have it
 }
 
 // CreateTask asks for a task.

@@ -76,12 +76,12 @@ func (k *hostKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *c
 // the files of ConfigMaps and Secrets. As runhcs does: hcsoci.createMountsConfig.
 func (k *hostKernel) sources(req *CreateTask) ([]string, error) {
 	mounts := req.Plan.Container.Mounts
-	if k.cfg.Resolve == nil || len(mounts) == 0 {
+	if k.cfg.Source == nil || len(mounts) == 0 {
 		return nil, nil
 	}
 	paths := make([]string, len(mounts))
 	for i, m := range mounts {
-		path, err := k.cfg.Resolve(m.Source)
+		found, err := k.cfg.Source(m.Source)
 		if err != nil {
 			kind := fault.Internal
 			if errors.Is(err, fs.ErrNotExist) {
@@ -90,7 +90,7 @@ func (k *hostKernel) sources(req *CreateTask) ([]string, error) {
 			return nil, &fault.Error{Kind: kind, Op: "create task", Subject: req.ID, Detail: fmt.Sprintf("mount %s to %s: the source cannot be found on the host", m.Source, m.Destination), Err: err,
 				Hint: "make it before the container, and see where its links lead"}
 		}
-		paths[i] = path
+		paths[i] = found.Volume
 	}
 	return paths, nil
 }

@@ -23,14 +23,14 @@ func (t *task) checkSources() error {
 		if m.Mechanism != isolation.MechanismBind && m.Mechanism != isolation.MechanismVSMB {
 			continue
 		}
-		real, err := t.cfg.Source(m.Source)
+		found, err := t.cfg.Source(m.Source)
 		if err != nil {
 			return &fault.Error{Kind: fault.FailedPrecondition, Op: "mount", Subject: m.Source, Err: err,
 				Detail: "it was there when the container was created", Hint: "create the container anew"}
 		}
-		if !strings.EqualFold(strings.TrimSuffix(real, `\`), strings.TrimSuffix(m.Source, `\`)) {
+		if !strings.EqualFold(strings.TrimSuffix(found.Path, `\`), strings.TrimSuffix(m.Source, `\`)) {
 			return &fault.Error{Kind: fault.FailedPrecondition, Op: "mount", Subject: m.Source,
-				Detail: "it leads to " + real + " now, and did not when the container was created", Hint: "create the container anew"}
+				Detail: "it leads to " + found.Path + " now, and did not when the container was created", Hint: "create the container anew"}
 		}
 	}
 	return nil

@@ -123,7 +123,14 @@ func TestSourceChangesBeforeStart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, func(c *Config) {
-				c.Source = func(string) (string, error) { return tc.leads, tc.err }
+				created := false
+				c.Source = func(path string) (Source, error) {
+					if !created {
+						created = true
+						return Source{Path: path, Volume: path}, nil
+					}
+					return Source{Path: tc.leads, Volume: tc.leads}, tc.err
+				}
 			})
 			req := l.request("web", "ping -t localhost")
 			req.Plan.Container.Mounts = []isolation.Mount{{Source: `C:\data`, Destination: `C:\in`}}

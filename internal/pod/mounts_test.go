@@ -14,11 +14,11 @@ import (
 // links resolves what a host with these links would.
 func links(to map[string]string) func(*Config) {
 	return func(c *Config) {
-		c.Resolve = func(path string) (string, error) {
+		c.Source = func(path string) (Source, error) {
 			if real, ok := to[path]; ok {
-				return real, nil
+				return Source{Path: real, Volume: real}, nil
 			}
-			return "", &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+			return Source{}, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
 		}
 	}
 }

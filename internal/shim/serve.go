@@ -97,7 +97,7 @@ func newServer(m Machine, flags launch.Flags, params *bootapi.BootstrapParams, o
 	networks := network.New(m.Network)
 	p, err := pod.New(pod.Config{
 		ID: flags.ID, Owner: Owner, HostBuild: facts.Version.Build, Undo: undoers(m, system),
-		Host: system, Layers: m.Layers(), VMs: newVMs(m.VM, system, networks, facts.Version.Build, calls, log), Jobs: newJobs(m.Jobs, log), Networks: networks, Affinity: m.Affinity, Resolve: m.Resolve, Source: sourcePath(m), Events: events,
+		Host: system, Layers: m.Layers(), VMs: newVMs(m.VM, system, networks, facts.Version.Build, calls, log), Jobs: newJobs(m.Jobs, log), Networks: networks, Affinity: m.Affinity, Source: sourceOf(m), Events: events,
 		Stdio: newStdio(m.Pipes, flags.Namespace, opts, log), Log: log,
 	})
 	if err != nil {

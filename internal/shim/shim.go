@@ -67,7 +67,6 @@ type Machine struct {
 	Image    func(layers []string) (host.Image, error)
 	Network  network.Driver                         // host compute network: namespaces and endpoints
 	Affinity pod.AffinitySetter                     // nil: none
-	Resolve  func(path string) (string, error)      // where a path of the host leads
 	Jobs     job.System                             // job objects, accounts and folders of the host; nil: no HostProcess containers
 	Source   func(path string) (host.Source, error) // follows a path to where it leads; nil: paths are taken as written
 	VM       VMSystem

@@ -32,14 +32,14 @@ type vms struct {
 	log      *slog.Logger
 }
 
-// sourcePath is what the pod needs to know of a mount's source.
-func sourcePath(m Machine) func(string) (string, error) {
+// sourceOf is what the pod needs to know of a mount's source.
+func sourceOf(m Machine) func(string) (pod.Source, error) {
 	if m.Source == nil {
 		return nil
 	}
-	return func(path string) (string, error) {
+	return func(path string) (pod.Source, error) {
 		s, err := m.Source(path)
-		return s.Path, err
+		return pod.Source{Path: s.Path, Volume: s.Volume}, err
 	}
 }
 
