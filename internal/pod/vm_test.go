@@ -177,10 +177,11 @@ func (l *vmLab) nothingLeft() {
 // What `ctr run --isolated` does: a VM of its own, which ends with it.
 func TestStandaloneInVM(t *testing.T) {
 	l := newVMLab(t)
-	l.runIsolated("web", isolation.RoleStandalone, "cmd /c echo from the guest")
-	if got := l.virtualMachines(); !slices.Equal(got, []string{"web@vm"}) {
+	l.must(l.pod.Create(l.Context(), l.isolated("web", isolation.RoleStandalone, "cmd /c echo from the guest")))
+	if got := l.virtualMachines(); !slices.Equal(got, []string{"web@vm"}) { // until the container has ended
 		t.Errorf("systems on the host %v, want the VM alone", got)
 	}
+	l.start("web", "")
 	if exit := l.wait("web", ""); exit.Status != 0 {
 		t.Errorf("exit %d", exit.Status)
 	}
