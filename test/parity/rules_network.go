@@ -17,6 +17,12 @@ var networkRules = []compare.Rule{
 		Link: "architecture.md#where-to-find-the-line-that",
 	},
 	{
+		Name: "a shared network's container is looked up first", Path: "step/*/code", Isol: `"FailedPrecondition"`, Runhcs: ok, Runs: "network/shared-with-a-container/*",
+		What: "sharing the network of a container that is not there (`networkSharedContainerName`): isol refuses it, runhcs hands the name on, which the emulated HCS does not look up",
+		Why:  "What Windows says to such a name is not documented, and would be said after the layers are mounted. A container that was to be beside another must not run alone.",
+		Link: "isolation.md#what-crosses-the-boundary",
+	},
+	{
 		Name: "today's calls for a namespace's end", Path: "call/HNSCall *%call/HcnModifyNamespace*%call/HcnDeleteNamespace*%call/HcnCreateNamespace*", Runs: "network/endpoints/*",
 		What: "a namespace that the shim made for endpoints: isol chooses its id, takes the endpoints out by `HcnModifyNamespace` and removes it by `HcnDeleteNamespace`; runhcs uses `HNSCall`, the older interface",
 		Why:  "The id is in the journal before the namespace is there, so that a crash in between leaves nothing.",
