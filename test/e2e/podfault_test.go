@@ -115,7 +115,7 @@ func TestPodThatIsGivenUp(t *testing.T) {
 				})
 				removeAllPods(t, c)
 				// containerd undoes its part after it has answered.
-				until(t, "the end of the pod's network", func() bool { return len(ledgerOf(t, l, "namespace")) == 0 })
+				until(t, "the end of the pod's network", func() bool { return len(held(t, l, "namespace")) == 0 })
 				clean(t, l)
 				again := runPod(t, c, h.name, config)
 				runContainer(t, again, "app", "ping", "-t", "localhost")

@@ -114,7 +114,7 @@ func TestHostProcessPod(t *testing.T) {
 			if n := programs(t, l, "cmd.exe"); n == 0 {
 				t.Error("the agent is no process of the host")
 			}
-			if got := ledgerOf(t, l, "namespace"); len(got) != 0 {
+			if got := held(t, l, "namespace"); len(got) != 0 {
 				t.Errorf("a pod on the host's network has the namespaces %v", got)
 			}
 			if out := execSync(t, c, agent, "cmd", "/c", "echo alive"); strings.TrimSpace(out) != "alive" {
