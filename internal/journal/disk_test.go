@@ -121,7 +121,7 @@ func TestReplayOnFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	for room := range 3 * len(strikes) {
-		j, _ := newJournal(t, recNS, recMount, recSystem)
+		j := deadJournal(t, recNS, recMount, recSystem)
 		s := &striker{path: j.path, open: on(room)}
 		var undone []Record
 		r, err := replay(t.Context(), s, testID, undoers(&undone, nil))
@@ -132,6 +132,16 @@ func TestReplayOnFullDisk(t *testing.T) {
 			t.Errorf("room for %d bytes: all is released, and the journal stays", room)
 		}
 	}
+}
+
+// deadJournal is a journal whose shim has died: nobody has it open.
+func deadJournal(t *testing.T, records ...Record) *Journal {
+	t.Helper()
+	j, _ := newJournal(t, records...)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return j
 }
 
 // on opens files of one disk.
@@ -146,7 +156,7 @@ func on(room int) func(string) (File, error) {
 // What cannot be released yet is still known, and said, when the strikes of the
 // others did not fit; so is that the disk is full.
 func TestReplayOnFullDiskKeepsWhatIsLeft(t *testing.T) {
-	j, _ := newJournal(t, recNS, recMount, recSystem)
+	j := deadJournal(t, recNS, recMount, recSystem)
 	var undone []Record
 	busy := map[Kind]error{KindLayerMount: errors.New("in use")}
 	r, err := replay(t.Context(), &striker{path: j.path, open: on(7)}, testID, undoers(&undone, busy))
