@@ -138,10 +138,15 @@ func TestReplayOnFullDisk(t *testing.T) {
 func deadJournal(t *testing.T, records ...Record) *Journal {
 	t.Helper()
 	j, _ := newJournal(t, records...)
+	closed(t, j)
+	return j
+}
+
+func closed(t *testing.T, j *Journal) {
+	t.Helper()
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return j
 }
 
 // on opens files of one disk.

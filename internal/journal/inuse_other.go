@@ -2,5 +2,5 @@
 
 package journal
 
-// inUse: other systems remove files that are open.
+// inUse: other systems read and remove files that are open.
 func inUse(error) bool { return false }

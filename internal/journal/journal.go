@@ -297,24 +297,31 @@ func (j *Journal) mend() error {
 	return nil
 }
 
-// The pauses between two tries of a removal, each twice the one before: half a
-// second in all. Who reads a journal has it open for less.
+// The pauses between two tries, each twice the one before: half a second in
+// all. Who reads or removes a journal has it open for less.
 const (
-	firstRemovePause = time.Millisecond
-	lastRemovePause  = 256 * time.Millisecond
+	firstInUsePause = time.Millisecond
+	lastInUsePause  = 256 * time.Millisecond
 )
 
-// remove removes a journal, which need not be there. Windows removes no file
-// that another has open, and those who replay one at once all read it.
-func remove(path string) error {
-	for pause := firstRemovePause; ; pause *= 2 {
-		err := os.Remove(path)
-		switch {
-		case err == nil || errors.Is(err, fs.ErrNotExist):
-			return nil
-		case !inUse(err) || pause > lastRemovePause:
-			return fmt.Errorf("remove: %w", err)
+// whenFree does something with a file that others may have open for a moment:
+// Windows removes none that another reads, lets nobody read one that another
+// removes, and those who replay a journal at once do all of that.
+func whenFree(do func() error) error {
+	for pause := firstInUsePause; ; pause *= 2 {
+		err := do()
+		if err == nil || !inUse(err) || pause > lastInUsePause {
+			return err
 		}
 		time.Sleep(pause)
 	}
+}
+
+// remove removes a journal, which need not be there.
+func remove(path string) error {
+	err := whenFree(func() error { return os.Remove(path) })
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove: %w", err)
+	}
+	return nil
 }

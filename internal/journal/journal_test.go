@@ -33,6 +33,7 @@ func newJournal(t *testing.T, records ...Record) (*Journal, []*Entry) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = j.Close() }) // Windows removes no folder with an open file
 	var entries []*Entry
 	for _, r := range records {
 		e, err := j.Acquire(r)
@@ -69,7 +70,7 @@ func TestReplayAfterKill(t *testing.T) {
 	if got := entries[0].Record(); got != recNS {
 		t.Errorf("entry names %v", got)
 	}
-	// No Close: the process is gone.
+	closed(t, j) // as the end of the process does
 	var undone []Record
 	r, err := Replay(t.Context(), j.path, testID, undoers(&undone, nil))
 	if err != nil {
@@ -90,7 +91,7 @@ func TestReplayAfterKill(t *testing.T) {
 
 // What cannot be undone now stays in the journal for the next who tries.
 func TestReplayKeepsWhatFails(t *testing.T) {
-	j, _ := newJournal(t, recMount, recSystem)
+	j := deadJournal(t, recMount, recSystem)
 	var undone []Record
 	r, err := Replay(t.Context(), j.path, testID, undoers(&undone, map[Kind]error{KindLayerMount: fault.New(fault.Unavailable, "busy")}))
 	if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), `undo layer-mount C:\s\3`) {

@@ -48,7 +48,11 @@ func Read(path string) (Content, error) {
 }
 
 func readFile(path string) (_ []byte, err error) {
-	f, err := os.Open(path)
+	var f *os.File
+	err = whenFree(func() (err error) {
+		f, err = os.Open(path)
+		return err
+	})
 	if err != nil {
 		return nil, &fault.Error{Kind: fault.Internal, Err: err}
 	}
@@ -131,7 +135,7 @@ func replay(ctx context.Context, s *striker, id string, u Undoers) (Report, erro
 	var errs []error
 	if c.Torn && len(c.Entries) > 0 {
 		// Strikes are appended: they must not be glued to half a line.
-		if err := os.Truncate(s.path, c.whole); err != nil {
+		if err := whenFree(func() error { return os.Truncate(s.path, c.whole) }); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -230,7 +234,13 @@ type striker struct {
 	err  error                           // of the first strike that could not be written
 }
 
-func openToAppend(path string) (File, error) { return os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0) }
+func openToAppend(path string) (f File, err error) {
+	err = whenFree(func() (err error) {
+		f, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+		return err
+	})
+	return f, err
+}
 
 // strike notes that a record was released. It appends by itself, since another
 // process may replay at the same time; a journal that is gone was finished by

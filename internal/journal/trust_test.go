@@ -138,7 +138,7 @@ func TestReplayRefusesAnotherUsersJournal(t *testing.T) {
 // all is undone, and none of them fails.
 func TestReplaysAtOnce(t *testing.T) {
 	for range 50 {
-		j, _ := newJournal(t, recNS, recMount, recSystem)
+		j := deadJournal(t, recNS, recMount, recSystem)
 		u := Undoers{Undo: map[Kind]func(context.Context, Record) error{}}
 		for _, k := range Kinds() {
 			u.Undo[k] = func(context.Context, Record) error { return nil }
