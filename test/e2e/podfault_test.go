@@ -193,7 +193,7 @@ func hanging(t *testing.T, l *lab.Lab, name string) int {
 func TestContainerThatDoesNotFit(t *testing.T) {
 	for _, h := range podHandlers {
 		t.Run(h.name, func(t *testing.T) {
-			unlessShort(t, !h.shim || h.hyperv)
+			unlessShort(t, !h.shim)
 			l, c := podLab(t)
 			tasks := connectTo(t, l, "k8s.io")
 			p := runPod(t, c, h.name, cri.PodConfig("picky"))
