@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 
@@ -228,6 +229,13 @@ func TestManyPodsAtOnce(t *testing.T) {
 						var r *runtime.PodSandboxStatusResponse
 						r, err = c.PodSandboxStatus(ctx, &runtime.PodSandboxStatusRequest{PodSandboxId: p.ID})
 						addresses[i] = r.GetStatus().GetNetwork().GetIp()
+					}
+					for err == nil && logText(t, p, "app", "stdout") == "" { // it is not stopped before it has begun
+						select {
+						case <-time.After(50 * time.Millisecond):
+						case <-ctx.Done():
+							err = ctx.Err()
+						}
 					}
 					if err == nil {
 						err = p.End(ctx, id)
