@@ -3,8 +3,10 @@ package pod
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -189,21 +191,38 @@ func (l *vmLab) clean(what string) {
 	}
 }
 
-// tree is all files of layers and bundles, with what they hold.
+// tree is all files of layers and bundles, with what they hold, all at one moment:
+// a shim that is killed in one call may be at work with files beside it.
 func (l *vmLab) tree() map[string]string {
 	l.Helper()
+	for {
+		one, err := l.walk()
+		two, again := l.walk()
+		switch {
+		case err == nil && again == nil && maps.Equal(one, two):
+			return one
+		case !errors.Is(cmp.Or(err, again, fs.ErrNotExist), fs.ErrNotExist):
+			l.Fatal(err, again)
+		}
+	}
+}
+
+func (l *vmLab) walk() (map[string]string, error) {
 	files := map[string]string{}
 	for _, root := range []string{l.root, l.bundle} {
-		l.must(filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
 			}
 			text, err := os.ReadFile(path)
 			files[path] = string(text)
 			return err
-		}))
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
-	return files
+	return files, nil
 }
 
 // restore makes the files what they were.
