@@ -96,6 +96,11 @@ func (p *process) openPipes(spec hcsemu.ProcessSpec) (child [3]windows.Handle, e
 	return child, err
 }
 
+// createAttempts is how often a process is made before ERROR_INTERNAL_ERROR
+// counts. Wine 8 answers that when a new process has died before it had begun,
+// which it does once in some thousands of times; Windows does not.
+const createAttempts = 3
+
 // create starts the process in the job.
 func (p *process) create(job windows.Handle, launch Launch, child [3]windows.Handle) error {
 	strings := make([]*uint16, 3)
@@ -115,9 +120,15 @@ func (p *process) create(job windows.Handle, launch Launch, child [3]windows.Han
 
 	createMu.Lock()
 	setInheritable(child, true)
-	err := windows.CreateProcess(strings[0], strings[1], nil, nil, true,
-		windows.CREATE_SUSPENDED|windows.CREATE_UNICODE_ENVIRONMENT|windows.DETACHED_PROCESS,
-		&env[0], strings[2], &startup, &info)
+	var err error
+	for range createAttempts {
+		err = windows.CreateProcess(strings[0], strings[1], nil, nil, true,
+			windows.CREATE_SUSPENDED|windows.CREATE_UNICODE_ENVIRONMENT|windows.DETACHED_PROCESS,
+			&env[0], strings[2], &startup, &info)
+		if err != windows.ERROR_INTERNAL_ERROR {
+			break
+		}
+	}
 	setInheritable(child, false)
 	createMu.Unlock()
 	if err != nil {
