@@ -14,6 +14,12 @@ import (
 // snapshotter is containerd's for Windows layers.
 const snapshotter = "windows"
 
+// collectorsRoot is the label of what containerd's garbage collector leaves alone.
+// It runs after a hundred changes, and no container of containerd's refers to
+// these snapshots:
+// https://github.com/containerd/containerd/blob/main/docs/garbage-collection.md
+const collectorsRoot = "containerd.io/gc.root"
+
 // Rootfs prepares a writable snapshot of the lab's one image in containerd's
 // namespace "default" and returns its mounts, which are what containerd hands a
 // shim as the root of a container. The key must be new.
@@ -24,7 +30,9 @@ func (l *Lab) Rootfs(ctx context.Context, key string) ([]*types.Mount, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lab: rootfs: %w", err)
 	}
-	prepared, err := client.Prepare(ctx, &snapshotsapi.PrepareSnapshotRequest{Snapshotter: snapshotter, Key: key, Parent: parent})
+	prepared, err := client.Prepare(ctx, &snapshotsapi.PrepareSnapshotRequest{
+		Snapshotter: snapshotter, Key: key, Parent: parent, Labels: map[string]string{collectorsRoot: "lab"},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("lab: rootfs: %w", err)
 	}
