@@ -109,7 +109,7 @@ var hints = []struct {
 	{ErrLogon, "check process.user.username: it must be a user of the image, as name or DOMAIN\\name"},
 	{ErrDiskFull, "free space on the volume of the snapshots, on which the writable disks of containers and utility VMs grow"},
 	{ErrNoResources, "end something that runs on the host, or ask for less: memory, mounts, disks"},
-	{ErrFileNotFound, "check the command and the working directory: both are looked up in the container"},
+	{ErrFileNotFound, "check the path; a command and its working directory are looked up in the container"},
 }
 
 // newForm maps the NTSTATUS severity of facility 0x37 to the form of the table.
