@@ -37,7 +37,7 @@ func TestNativeCallFails(t *testing.T) {
 		{"container that dies at start", "HcsStartComputeSystem", "0x80370106", 1, "start", codes.Internal, []string{"HcsStartComputeSystem", "Hyper-V-Compute-Operational"}},
 		{"program that may not run", "HcsCreateProcess", "0x80070005", 1, "start", codes.PermissionDenied, []string{"run ping -t localhost", "HcsCreateProcess", "0x80070005"}},
 		{"no events of the init", "HcsSetProcessCallback", "0x80004005", 1, "start", codes.Unknown, []string{"HcsSetProcessCallback"}},
-		{"exec that fails", "HcsCreateProcess", "0x800705af", 2, "exec", codes.Unknown, []string{"run probe sleep 0", "HcsCreateProcess", "0x800705af"}},
+		{"exec that fails", "HcsCreateProcess", "0x800705af", 2, "exec", codes.ResourceExhausted, []string{"run probe sleep 0", "HcsCreateProcess", "0x800705af"}},
 		{"no list of processes", "HcsGetComputeSystemProperties", "0x80004005", 2, "pids", codes.Unknown, []string{"HcsGetComputeSystemProperties"}},
 		{"container that can't be opened to kill", "HcsOpenComputeSystem", "0x80004005", 1, "kill", codes.Unknown, []string{"kill", "HcsOpenComputeSystem"}},
 		{"kill that fails", "HcsTerminateProcess", "0x80004005", 1, "kill", codes.Unknown, []string{"kill", "HcsTerminateProcess"}},
