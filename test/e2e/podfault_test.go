@@ -113,12 +113,9 @@ func TestPodThatIsGivenUp(t *testing.T) {
 					_, err := c.RunPod(ctx, h.name, config)
 					return err
 				})
-				// containerd undoes its part after it has answered; and a pod that was up
-				// before it heard of the end is listed only then.
-				until(t, "the end of the pod's network", func() bool {
-					removeAllPods(t, c)
-					return len(held(t, l, "namespace")) == 0
-				})
+				removeAllPods(t, c)
+				// containerd undoes its part after it has answered.
+				until(t, "the end of the pod's network", func() bool { return len(held(t, l, "namespace")) == 0 })
 				clean(t, l)
 				again := runPod(t, c, h.name, config)
 				runContainer(t, again, "app", "ping", "-t", "localhost")
