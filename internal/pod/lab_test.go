@@ -155,8 +155,12 @@ func (l *lab) fault(f hcsemu.Fault) {
 	l.must(l.emu.AddFaults(f))
 }
 
-// end stops what a test left running.
+// end stops what a test left running. A fault that was planned and never came
+// fails the test: it did not show what it says.
 func (l *lab) end() {
+	for _, f := range l.emu.Unfired() {
+		l.Errorf("a fault was planned that never came: %+v", f)
+	}
 	l.emu.ClearFaults()
 	l.emu.Release("")
 	if err := l.pod.Close(context.Background()); err != nil {

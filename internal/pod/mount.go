@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/hcs/doc"
@@ -83,7 +84,7 @@ func (h *hotMounts) begin(destination string, want bool) (*hotMount, error) {
 }
 
 // settle ends what begin has begun. It reports whether the container has ended
-// meanwhile: then whoever mounted has to release.
+// meanwhile while this is still mounted: then the caller has to give it back.
 func (h *hotMounts) settle(destination string, m *hotMount, mounted bool) (late bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -150,12 +151,10 @@ func (p *Pod) Mount(ctx context.Context, id string, m isolation.Mount) error {
 		}
 		return c.compute.Modify(ctx, doc.Directory(schema.RequestAdd, hot.mapped))
 	})
-	if late := c.hot.settle(m.Destination, hot, err == nil); err == nil && !late || hot.release == nil {
-		return err
+	if late := c.hot.settle(m.Destination, hot, err == nil); err == nil && !late {
+		return nil
 	}
-	undo, cancel := bounded(p.cfg.Deadlines.Modify)
-	defer cancel()
-	return errors.Join(err, hot.release(undo))
+	return errors.Join(err, hot.giveBack(p.cfg.Deadlines.Modify))
 }
 
 // Unmount takes away what Mount gave. Errors: NotFound for a task or
@@ -172,16 +171,26 @@ func (p *Pod) Unmount(ctx context.Context, id, destination string) error {
 	}
 	s := &steps{ctx: ctx, what: "unmount", id: id}
 	err = s.do(destination, p.cfg.Deadlines.Modify, func(ctx context.Context) error {
-		if err := c.compute.Modify(ctx, doc.Directory(schema.RequestRemove, hot.mapped)); err != nil {
+		if err := c.compute.Modify(ctx, doc.Directory(schema.RequestRemove, hot.mapped)); err != nil || hot.release == nil {
 			return err
-		}
-		if hot.release == nil {
-			return nil
 		}
 		return hot.release(ctx)
 	})
-	c.hot.settle(destination, hot, err != nil)
-	return err
+	if late := c.hot.settle(destination, hot, err != nil); !late {
+		return err
+	}
+	return errors.Join(err, hot.giveBack(p.cfg.Deadlines.Modify))
+}
+
+// giveBack releases what a mount holds of a VM, for a container that has ended
+// or never had it.
+func (m *hotMount) giveBack(limit time.Duration) error {
+	if m.release == nil {
+		return nil
+	}
+	ctx, cancel := bounded(limit)
+	defer cancel()
+	return m.release(ctx)
 }
 
 // running returns the task if updates may reach its container.

@@ -97,12 +97,16 @@ func TestMountOfRunningContainerFails(t *testing.T) {
 		t.Errorf("nothing there: %v", err)
 	}
 	folder := filepath.Dir(l.file("data", "a.txt"))
-	l.fault(hcsemu.Fault{Function: "GuestModifySettings", Nth: 1, Action: hcsemu.ActionFail, Code: "0x80070005"})
 	before := len(l.kinds("vsmb share"))
-	err := l.pod.Mount(l.Context(), "a", isolation.Mount{Source: folder, Destination: `C:\in`})
-	if err != nil && len(l.kinds("vsmb share")) != before {
-		t.Errorf("%v, and the share is left: %v", err, l.kinds("vsmb share"))
+	l.fault(hcsemu.Fault{Function: "GcsModifySettings", Action: hcsemu.ActionFail, Code: "0x80070005"})
+	m := isolation.Mount{Source: folder, Destination: `C:\in`}
+	if err := l.pod.Mount(l.Context(), "a", m); !fault.Is(err, fault.PermissionDenied) {
+		t.Errorf("a guest that refuses: %v", err)
 	}
+	if got := l.kinds("vsmb share"); len(got) != before {
+		t.Errorf("the share is left: %v", got)
+	}
+	l.must(l.pod.Mount(l.Context(), "a", m))
 	l.must(l.kill("a", ""))
 	l.wait("a", "")
 	l.delete("a", "")

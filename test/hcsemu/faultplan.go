@@ -144,6 +144,20 @@ func (e *Emulator) ClearFaults() {
 	e.faults = nil
 }
 
+// Unfired returns the faults of the plan whose turn has not come: a test that
+// plans one and ends before it shows nothing.
+func (e *Emulator) Unfired() []Fault {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out []Fault
+	for _, f := range e.faults {
+		if f.seen < max(f.Nth, 1) {
+			out = append(out, f.Fault)
+		}
+	}
+	return out
+}
+
 // Release lets the calls go on that the fault of this name holds ("" for all)
 // and returns how many they were.
 func (e *Emulator) Release(name string) int {
