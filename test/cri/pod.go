@@ -36,9 +36,10 @@ func PodConfig(name string) *runtime.PodSandboxConfig {
 }
 
 // RunPod makes the pod's log folder, as the kubelet does, and runs its sandbox
-// under a runtime handler.
+// under a runtime handler. What an earlier pod of this name has logged goes.
 func (c *Client) RunPod(ctx context.Context, handler string, config *runtime.PodSandboxConfig) (*Pod, error) {
-	if err := os.MkdirAll(c.lab.Path(config.GetLogDirectory()), 0o755); err != nil {
+	folder := c.lab.Path(config.GetLogDirectory())
+	if err := errors.Join(os.RemoveAll(folder), os.MkdirAll(folder, 0o755)); err != nil {
 		return nil, fmt.Errorf("cri: logs of the pod: %w", err)
 	}
 	r, err := c.RunPodSandbox(ctx, &runtime.RunPodSandboxRequest{Config: config, RuntimeHandler: handler})

@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
@@ -41,25 +40,12 @@ func unlessShort(t *testing.T, in bool) {
 	}
 }
 
-// pods is the lab of the tests with CRI.
-var pods struct {
-	once sync.Once
-	lab  *lab.Lab
-	err  error
-}
-
 // podLab returns a lab with a hypervisor, a CNI network and a client of CRI. The
 // test fails if it leaves anything there.
 func podLab(t *testing.T) (*lab.Lab, *cri.Client) {
 	t.Helper()
-	lab.Require(t)
-	pods.once.Do(func() {
-		pods.lab, pods.err = boot(t, lab.Config{CRI: true, Guests: 2})
-	})
-	if pods.err != nil {
-		t.Fatal(pods.err)
-	}
-	c, err := cri.Start(pods.lab)
+	l := pods.of(t)
+	c, err := cri.Start(l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,8 +54,7 @@ func podLab(t *testing.T) (*lab.Lab, *cri.Client) {
 			t.Error(err)
 		}
 	})
-	watch(t, pods.lab)
-	return pods.lab, c
+	return l, c
 }
 
 const soonLimit = time.Minute

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,26 +23,14 @@ import (
 // send it.
 const mountURL = "github.com/Microsoft/hcsshim/pkg/ctrdtaskapi/ContainerMount"
 
-// vms is the lab that the tests of crossings share: one with a hypervisor.
-var vms struct {
-	once sync.Once
-	lab  *lab.Lab
-	err  error
-}
-
 // crossingLab returns a machine that carries every crossing of both modes.
 func crossingLab(t *testing.T) (*lab.Lab, *client) {
 	t.Helper()
 	if os.Getenv("ISOL_E2E_HOST") != "" {
 		t.Skip("needs an emulated machine")
 	}
-	lab.Require(t)
-	vms.once.Do(func() { vms.lab, vms.err = bootCrossings(t) })
-	if vms.err != nil {
-		t.Fatal(vms.err)
-	}
-	watch(t, vms.lab)
-	return vms.lab, connect(t, vms.lab)
+	l := vms.of(t)
+	return l, connect(t, l)
 }
 
 func bootCrossings(t *testing.T) (*lab.Lab, error) {

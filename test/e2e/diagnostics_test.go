@@ -29,7 +29,7 @@ func isolctl(t *testing.T, l *lab.Lab) func(args ...string) lab.Result {
 
 // An operator asks the pod itself what it is and does, over its own pipe.
 func TestDiagnosticsOfHyperVPod(t *testing.T) {
-	l := hypervLab(t)
+	l := vms.of(t)
 	m := emulated{l}
 	ctl := isolctl(t, l)
 	must(t, m, "run", "-d", "--isolated", "--runtime", isol, m.Image(), "web", "ping", "-t", "localhost")

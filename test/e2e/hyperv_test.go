@@ -11,29 +11,6 @@ import (
 	"github.com/isolrun/isol/test/lab"
 )
 
-// hypervLab boots a machine with a hypervisor for one test.
-func hypervLab(t *testing.T) *lab.Lab {
-	t.Helper()
-	lab.Require(t)
-	shim, err := lab.BuildIsolShim(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := lab.Start(context.WithoutCancel(t.Context()), lab.Config{Shims: map[string]string{lab.IsolShim: shim}, Guests: 1, Out: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(tail(l.Logs(), 150))
-		}
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return l
-}
-
 // settled fails the test if anything of a VM is left.
 func settled(t *testing.T, l *lab.Lab) {
 	t.Helper()
@@ -63,7 +40,7 @@ func programs(t *testing.T, l *lab.Lab, name string) int {
 // Hyper-V isolation's promise: the host sees the VM's worker and nothing of
 // what runs in it. All that works in process mode works there.
 func TestHyperV(t *testing.T) {
-	l := hypervLab(t)
+	l := vms.of(t)
 	m := emulated{l}
 	t.Run("output and exit code", func(t *testing.T) {
 		if out := must(t, m, "run", "--rm", "--isolated", "--runtime", isol, m.Image(), "hv1", "cmd", "/c", "echo hello"); strings.TrimSpace(out) != "hello" {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -75,20 +74,58 @@ func (m host) HasProcess(ctx context.Context, pid, program string) (bool, error)
 	return strings.Contains(strings.ToLower(string(out)), strings.ToLower(program)), err
 }
 
-// shared is the lab that most tests run in: booting one takes seconds.
-var shared struct {
-	once sync.Once
-	lab  *lab.Lab
-	err  error
+// A sharedLab is a lab that many tests run in: booting one takes seconds. A test
+// that fails gives it up, and the next has one without what that test has left.
+// Tests use it one after the other.
+type sharedLab struct {
+	start func(*testing.T) (*lab.Lab, error)
+	lab   *lab.Lab // nil before the first test, and after one that failed
+	err   error    // of a lab that did not start: the next would not either
+}
+
+// The labs of this package's tests.
+var (
+	shared = sharedLab{start: func(t *testing.T) (*lab.Lab, error) { return boot(t, lab.Config{}) }}
+	vms    = sharedLab{start: bootCrossings} // with a hypervisor, and what crossings lead to
+	pods   = sharedLab{start: func(t *testing.T) (*lab.Lab, error) { return boot(t, lab.Config{CRI: true, Guests: 2}) }}
+)
+
+// of returns the lab for a test, which fails if it leaves anything there.
+func (s *sharedLab) of(t *testing.T) *lab.Lab {
+	t.Helper()
+	lab.Require(t)
+	if s.lab == nil && s.err == nil {
+		s.lab, s.err = s.start(t)
+	}
+	if s.err != nil {
+		t.Fatal(s.err)
+	}
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	watch(t, s.lab)
+	return s.lab
+}
+
+// close may be called again.
+func (s *sharedLab) close() error {
+	l := s.lab
+	if l == nil {
+		return nil
+	}
+	s.lab = nil
+	return l.Close()
 }
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	for _, l := range []*lab.Lab{shared.lab, pods.lab, vms.lab} {
-		if l == nil {
-			continue
-		}
-		if err := l.Close(); err != nil {
+	for _, s := range []*sharedLab{&shared, &vms, &pods} {
+		if err := s.close(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
@@ -116,13 +153,7 @@ func labOf(t *testing.T) *lab.Lab {
 	if os.Getenv("ISOL_E2E_HOST") != "" {
 		t.Skip("needs an emulated machine")
 	}
-	lab.Require(t)
-	shared.once.Do(func() { shared.lab, shared.err = boot(t, lab.Config{}) })
-	if shared.err != nil {
-		t.Fatal(shared.err)
-	}
-	watch(t, shared.lab)
-	return shared.lab
+	return shared.of(t)
 }
 
 // watch fails the test if it leaves anything in a lab that others use as well.
@@ -133,7 +164,7 @@ func watch(t *testing.T, l *lab.Lab) {
 		}
 		clean(t, l)
 		if t.Failed() {
-			t.Log(tail(l.Logs(), 150))
+			t.Log(notable(l.Logs()))
 		}
 	})
 }
@@ -185,6 +216,18 @@ func leftovers(l *lab.Lab) (string, error) {
 		}
 	}
 	return strings.Join(left, "\n"), err
+}
+
+// notable is what of a lab's logs stands beside a failure: the last that are
+// more than information, and the very last. A whole log would bury what failed.
+func notable(logs string) string {
+	var odd []string
+	for line := range strings.Lines(logs) {
+		if !strings.Contains(line, "level=debug") && !strings.Contains(line, "level=info") {
+			odd = append(odd, line)
+		}
+	}
+	return "the last warnings and errors:\n" + tail(strings.Join(odd, ""), 20) + "the last lines:\n" + tail(logs, 15)
 }
 
 func tail(text string, lines int) string {

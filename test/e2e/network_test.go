@@ -42,7 +42,7 @@ func podNetwork(t *testing.T, l *lab.Lab) pod.Network {
 // adapters; endpoints alone get a namespace that is isol's; and one that is not
 // there fails the create.
 func TestNetwork(t *testing.T) {
-	l := hypervLab(t)
+	l := vms.of(t)
 	n := podNetwork(t, l)
 	c := connect(t, l)
 	for _, mode := range []struct {

@@ -16,6 +16,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/isolrun/isol/test/cri"
@@ -65,9 +66,13 @@ func run(ctx context.Context, n size, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	// A guest for each VM of a crowd: one boots slower than the emulator waits for it.
-	// They come up while the first pod is probed.
-	l, err := lab.Start(ctx, lab.Config{Shims: map[string]string{lab.IsolShim: shim}, CRI: true, Guests: n.Pods, Out: out})
+	guests := 0
+	if slices.Contains(n.Handlers, lab.HandlerHyperV) {
+		// One for each VM of a crowd: one boots slower than the emulator waits for it.
+		// They come up while the first pod is probed.
+		guests = n.Pods
+	}
+	l, err := lab.Start(ctx, lab.Config{Shims: map[string]string{lab.IsolShim: shim}, CRI: true, Guests: guests, Out: out})
 	if err != nil {
 		return err
 	}
