@@ -41,11 +41,17 @@ type container struct {
 	// did not answer.
 	makeSure func(ctx context.Context) error
 	limits   *Deadlines
+	grace    time.Duration // from asking it to end to forcing it
 	journal  *journal.Journal
 	log      *slog.Logger
 	holds    []hold        // in the order of release from the last to the first
 	gone     chan struct{} // closed when end has done what it can
 	ended    bool          // the system is known to have ended
+}
+
+// newContainer returns one that has no compute system yet and holds nothing.
+func newContainer(cfg *Config, log *slog.Logger, id string, j *journal.Journal) *container {
+	return &container{limits: &cfg.Deadlines, grace: cfg.Deadlines.Shutdown, journal: j, log: log.With("id", id), gone: make(chan struct{})}
 }
 
 // hold is one thing to release.
@@ -90,7 +96,7 @@ var signsOfDeath = []error{hcs.ErrDisconnected, hcs.ErrAlreadyStopped, hcs.ErrIn
 // never started, or failed to.
 func (c *container) end(grace bool) {
 	defer close(c.gone)
-	if grace && c.ask("shut down", c.limits.Shutdown, c.compute.Shutdown) ||
+	if grace && c.ask("shut down", c.grace, c.compute.Shutdown) ||
 		c.ask("terminate", c.limits.Terminate, c.compute.Terminate) {
 		c.ended = true
 		return

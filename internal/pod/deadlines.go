@@ -22,12 +22,13 @@ type Deadlines struct {
 	DrainQuiet    time.Duration // silence after which a pipe held by a grandchild counts as ended
 	Orphan        time.Duration // from the end of a container, or the news of it, to the end of its processes
 	Shutdown      time.Duration // graceful end of a container; then it is terminated
+	JobShutdown   time.Duration // the same for what the init of a HostProcess container leaves behind
 	Terminate     time.Duration // forced end of a container; then its handle is closed
 	Delete        time.Duration // how long Delete waits for the teardown
 }
 
 // DefaultDeadlines returns what production uses. Shutdown, Terminate, Delete,
-// Kill (30 s each) and DrainQuiet (1 s) are the reference's.
+// Kill (30 s each), JobShutdown (5 s) and DrainQuiet (1 s) are the reference's.
 func DefaultDeadlines() Deadlines {
 	return Deadlines{
 		Boot:          10 * time.Minute,
@@ -46,6 +47,7 @@ func DefaultDeadlines() Deadlines {
 		DrainQuiet:    time.Second,
 		Orphan:        2 * time.Second,
 		Shutdown:      30 * time.Second,
+		JobShutdown:   5 * time.Second,
 		Terminate:     30 * time.Second,
 		Delete:        30 * time.Second,
 	}
@@ -59,7 +61,7 @@ func (d Deadlines) withDefaults() Deadlines {
 		{&d.Streams, &def.Streams}, {&d.Layers, &def.Layers}, {&d.Network, &def.Network}, {&d.Query, &def.Query},
 		{&d.Modify, &def.Modify}, {&d.Signal, &def.Signal}, {&d.SignalAnswer, &def.SignalAnswer},
 		{&d.Kill, &def.Kill}, {&d.Drain, &def.Drain}, {&d.DrainQuiet, &def.DrainQuiet},
-		{&d.Orphan, &def.Orphan}, {&d.Shutdown, &def.Shutdown}, {&d.Terminate, &def.Terminate},
+		{&d.Orphan, &def.Orphan}, {&d.Shutdown, &def.Shutdown}, {&d.JobShutdown, &def.JobShutdown}, {&d.Terminate, &def.Terminate},
 		{&d.Delete, &def.Delete},
 	} {
 		if *f.p == 0 {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -169,10 +170,15 @@ func TestHostProcessExecAndQueries(t *testing.T) {
 			l.wait("c1", "e2")
 			l.delete("c1", "e2")
 		}
-		// What the init leaves behind is told to shut down, then ended.
+		// What the init leaves behind is told to shut down, then ended: an agent that
+		// is restarted must not wait for long.
 		l.exec("c1", "e3", "ignore")
 		l.must(l.kill("c1", ""))
+		killed := time.Now()
 		l.wait("c1", "")
+		if took, want := time.Since(killed), l.pod.cfg.Deadlines.JobShutdown; took < want || took > want+time.Second {
+			t.Errorf("it took %v, want %v", took, want)
+		}
 		l.delete("c1", "")
 		l.nothingLeft()
 	})

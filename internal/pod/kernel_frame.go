@@ -18,7 +18,7 @@ type frameKernel struct {
 
 // create implements kernel.
 func (k *frameKernel) create(s *steps, req *CreateTask, j *journal.Journal) (*container, error) {
-	c := &container{limits: &k.cfg.Deadlines, journal: j, log: k.log.With("id", req.ID), gone: make(chan struct{})}
+	c := newContainer(k.cfg, k.log, req.ID, j)
 	if err := isolation.Runnable(req.Plan); err != nil {
 		return nil, err
 	}

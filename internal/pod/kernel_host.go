@@ -26,7 +26,7 @@ type hostKernel struct {
 
 // create implements kernel.
 func (k *hostKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *container, err error) {
-	c := &container{limits: &k.cfg.Deadlines, journal: j, log: k.log.With("id", req.ID), gone: make(chan struct{})}
+	c := newContainer(k.cfg, k.log, req.ID, j)
 	if len(req.Plan.Container.Affinity) > 0 && k.cfg.Affinity == nil {
 		return nil, &fault.Error{Kind: fault.Unimplemented, Op: s.what, Subject: req.ID,
 			Detail: "this isol cannot pin containers to processors (windows.resources.cpu.affinity)",

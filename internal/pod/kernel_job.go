@@ -56,7 +56,8 @@ type jobKernel struct {
 
 // create implements kernel.
 func (k *jobKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *container, err error) {
-	c := &container{limits: &k.cfg.Deadlines, journal: j, log: k.log.With("id", req.ID), gone: make(chan struct{})}
+	c := newContainer(k.cfg, k.log, req.ID, j)
+	c.grace = k.cfg.Deadlines.JobShutdown
 	if req.Plan.Role == isolation.RoleSandbox {
 		c.compute = newEmptySandbox(req.ID)
 		c.makeSure = func(context.Context) error { return c.compute.Close() }

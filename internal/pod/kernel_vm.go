@@ -32,7 +32,7 @@ func (k *vmKernel) create(s *steps, req *CreateTask, j *journal.Journal) (_ *con
 	if err := isolation.Runnable(req.Plan); err != nil {
 		return nil, fault.Wrap(err, s.what, req.ID)
 	}
-	c := &container{limits: &k.cfg.Deadlines, journal: j, log: k.log.With("id", req.ID), gone: make(chan struct{})}
+	c := newContainer(k.cfg, k.log, req.ID, j)
 	defer func() {
 		if err != nil {
 			err = c.explain(err)

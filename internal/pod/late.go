@@ -93,7 +93,7 @@ func (l *lateVM) boot(s *steps, k *vmKernel, req *CreateTask) (VM, error) {
 	}
 	booting := &steps{ctx: ctx, what: s.what, id: s.id}
 	own := &vmKernel{cfg: k.cfg, log: k.log} // as for a sandbox with an image: it joins nobody's VM
-	held := &container{limits: &k.cfg.Deadlines, journal: l.journal, log: k.log.With("id", l.sandbox.ID), gone: make(chan struct{})}
+	held := newContainer(k.cfg, k.log, l.sandbox.ID, l.journal)
 	first := l.sandbox
 	first.Plan = l.sandbox.Plan.Booted(req.Plan)
 	// The scratch of the VM lies with the sandbox: the container's own goes with it.
