@@ -46,45 +46,46 @@ func (p Pool) Offer(name, address string) error {
 }
 
 // Take waits for a guest and makes it the caller's, who gives it up with Drop.
-func (p Pool) Take(ctx context.Context) (name, address string, err error) {
+func (p Pool) Take(ctx context.Context) (name, address string, _ error) {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	for {
-		if name, address, err = p.tryTake(); err != nil || name != "" {
+		name, address, refused, err := p.tryTake()
+		if err != nil || name != "" {
 			return name, address, err
 		}
 		select {
 		case <-ctx.Done():
-			return "", "", fmt.Errorf("no guest is ready in %s: %w", string(p), ctx.Err())
+			return "", "", errors.Join(fmt.Errorf("no guest is ready in %s: %w", string(p), ctx.Err()), refused)
 		case <-tick.C:
 		}
 	}
 }
 
-// tryTake returns no name if no guest is ready.
-func (p Pool) tryTake() (name, address string, err error) {
+// tryTake returns no name if no guest is ready; refused says of which it was not
+// allowed to take.
+func (p Pool) tryTake() (name, address string, refused, err error) {
 	entries, err := os.ReadDir(p.ready(""))
 	if err != nil {
-		return "", "", fmt.Errorf("pool of guests: %w", err)
+		return "", "", nil, fmt.Errorf("pool of guests: %w", err)
 	}
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		err := os.Rename(p.ready(e.Name()), p.taken(e.Name()))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // another was faster
-		}
-		if err != nil {
-			return "", "", fmt.Errorf("take guest %s: %w", e.Name(), err)
+		// It fails for whoever is slower, and not only because the file has gone:
+		// Windows denies it access while the faster one reads what it has taken.
+		if err := os.Rename(p.ready(e.Name()), p.taken(e.Name())); err != nil {
+			refused = errors.Join(refused, err)
+			continue
 		}
 		content, err := os.ReadFile(p.taken(e.Name()))
 		if err != nil {
-			return "", "", fmt.Errorf("take guest %s: %w", e.Name(), err)
+			return "", "", nil, fmt.Errorf("take guest %s: %w", e.Name(), err)
 		}
-		return e.Name(), strings.TrimSpace(string(content)), nil
+		return e.Name(), strings.TrimSpace(string(content)), nil, nil
 	}
-	return "", "", nil
+	return "", "", refused, nil
 }
 
 // Drop gives up a guest that Take returned: it is to end. It is idempotent.

@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -60,7 +61,9 @@ func (r *Runner) NewMachine(ctx context.Context, spec hcsemu.MachineSpec) (hcsem
 	if err != nil {
 		return nil, fmt.Errorf("%w: listen for the worker process: %w", hcsemu.EFail, err)
 	}
+	var words bytes.Buffer
 	worker := exec.Command(r.config.Worker, string(spec.RuntimeID), listener.Addr().String(), string(r.config.Pool))
+	worker.Stderr = &words
 	if err := worker.Start(); err != nil {
 		_ = listener.Close()
 		return nil, fmt.Errorf("%w: start the worker process: %w", hcsemu.EFail, err)
@@ -76,6 +79,9 @@ func (r *Runner) NewMachine(ctx context.Context, spec hcsemu.MachineSpec) (hcsem
 	go m.listen(listener)
 	go func() {
 		err := worker.Wait()
+		if err != nil && words.Len() > 0 {
+			err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(words.Bytes()))
+		}
 		_ = listener.Close()
 		m.finish(err)
 		r.log(m)
@@ -92,7 +98,11 @@ func (r *Runner) log(m *machine) {
 	}
 	r.ended = append(r.ended, status)
 	r.mu.Unlock()
-	r.config.Log.Info("machine ended", "id", m.id, "crashed", status.Crashed, "left", status.Left, "err", status.Error)
+	level := slog.LevelInfo
+	if status.Error != "" {
+		level = slog.LevelWarn
+	}
+	r.config.Log.Log(context.Background(), level, "machine ended", "id", m.id, "crashed", status.Crashed, "left", status.Left, "err", status.Error)
 }
 
 // Status is one machine, as seen by a test.

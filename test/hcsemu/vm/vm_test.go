@@ -450,3 +450,23 @@ func TestDialHost(t *testing.T) {
 		t.Error("dialled what is no port")
 	}
 }
+
+// Of two workers that want the same guest the slower one is denied it, in
+// whatever words Windows finds: it must take the next, not end its machine.
+func TestPoolGuestThatIsDenied(t *testing.T) {
+	pool := Pool(t.TempDir())
+	if err := errors.Join(pool.Open(), pool.Offer("1", "a"), os.MkdirAll(filepath.Join(pool.taken("1"), "in the way"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*look)
+	defer cancel()
+	if _, _, err := pool.Take(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), pool.taken("1")) {
+		t.Errorf("the only guest is denied: %v", err)
+	}
+	if err := pool.Offer("2", "b"); err != nil {
+		t.Fatal(err)
+	}
+	if name, address, err := pool.Take(t.Context()); name != "2" || address != "b" || err != nil {
+		t.Errorf("took %q at %q, %v", name, address, err)
+	}
+}
