@@ -38,6 +38,7 @@ type client struct {
 	snapshots  snapshotsapi.SnapshotsClient
 	sandboxes  sandboxesapi.ControllerClient
 	image      string // the image's snapshot
+	sandbox    string // that containerd has, and its containers join; empty for none
 }
 
 // connect returns a client that lives as long as the test.
@@ -118,7 +119,7 @@ func (c *client) container(id string, spec, options *anypb.Any) *tasksapi.Create
 	defer cancel()
 	c.t.Cleanup(func() { c.remove(id) })
 	_, err := c.containers.Create(ctx, &containersapi.CreateContainerRequest{Container: &containersapi.Container{
-		ID: id, Spec: spec, Snapshotter: "windows", SnapshotKey: id,
+		ID: id, Spec: spec, Snapshotter: "windows", SnapshotKey: id, Sandbox: c.sandbox,
 		Runtime: &containersapi.Container_Runtime{Name: isol, Options: options},
 	}})
 	if err != nil {

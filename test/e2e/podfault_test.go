@@ -217,7 +217,7 @@ func TestContainerThatDoesNotFit(t *testing.T) {
 				{"HostProcess in a normal pod", p.ID, host, codes.FailedPrecondition, inVM},
 			} {
 				t.Run(tc.name, func(t *testing.T) {
-					err := tasks.join(strings.ReplaceAll("does not fit "+h.name, " ", "-"), tc.pod, tc.spec)
+					err := tasks.join(strings.ReplaceAll("does not fit "+h.name, " ", "-"), tc.pod, tc.pod == p.ID, tc.spec)
 					if status.Code(err) != tc.code {
 						t.Errorf("%v: %v; want %v", status.Code(err), err, tc.code)
 					}

@@ -123,7 +123,7 @@ func TestHostProcessPod(t *testing.T) {
 			// containerd's CRI refuses it itself; whoever comes past it meets isol.
 			_, err = p.RunConfig(soon(t), p.Container("normal", "ping", "-t", "localhost"))
 			says(t, err, "HostProcess")
-			err = connectTo(t, l, "k8s.io").join("normal-"+h.name, p.ID, spec("cmd"))
+			err = connectTo(t, l, "k8s.io").join("normal-"+h.name, p.ID, true, spec("cmd"))
 			if status.Code(err) != codes.FailedPrecondition {
 				t.Errorf("a normal container in a HostProcess pod: %v", err)
 			}
@@ -136,13 +136,18 @@ func TestHostProcessPod(t *testing.T) {
 }
 
 // join asks for a container of a pod past CRI, which refuses some of them itself.
-func (c *client) join(id, pod string, s *specs.Spec) error {
+// Known says that containerd has the pod.
+func (c *client) join(id, pod string, known bool, s *specs.Spec) error {
 	c.t.Helper()
 	if s.Annotations == nil {
 		s.Annotations = map[string]string{}
 	}
 	s.Annotations["io.kubernetes.cri.container-type"], s.Annotations["io.kubernetes.cri.sandbox-id"] = "container", pod
-	err := c.create(id, s)
+	member := *c
+	if known {
+		member.sandbox = pod
+	}
+	err := member.create(id, s)
 	c.remove(id)
 	return err
 }
