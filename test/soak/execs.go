@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	criapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/isolrun/isol/internal/shim/diagnostics"
 	"github.com/isolrun/isol/test/cri"
 )
 
@@ -19,6 +21,9 @@ const (
 	maxMemoryGrowth = 2 << 20
 	maxThreadGrowth = 4
 	maxFileGrowth   = 4*maxThreadGrowth + 8
+
+	// A probe has several goroutines: one that stays for each is far beyond this.
+	maxGoroutineGrowth = 8
 )
 
 // execs probes a container and holds the shim at the end against what it was
@@ -35,6 +40,7 @@ func (s *soak) execs(ctx context.Context, handler string, n int) (err error) {
 	}
 	fmt.Fprintf(s.out, "\n%s: %d execs in one container\n", handler, n)
 	var warm, last sample
+	var before, after diagnostics.Shim
 	began := time.Now()
 	for i := range n {
 		r, err := s.client.ExecSync(ctx, &criapi.ExecSyncRequest{ContainerId: id, Cmd: []string{"probe", "exit", "0"}, Timeout: 60})
@@ -44,17 +50,37 @@ func (s *soak) execs(ctx context.Context, handler string, n int) (err error) {
 		if (i+1)%max(1, n/10) != 0 {
 			continue
 		}
-		if last, err = s.measure(p.ID); err != nil {
+		if last, err = s.measure(p.ID); err == nil {
+			after, err = s.ask(ctx, p.ID)
+		}
+		if err != nil {
 			return err
 		}
 		if warm == (sample{}) {
-			warm = last
+			warm, before = last, after
 		}
-		fmt.Fprintf(s.out, "  %6d execs  %s  %.1f execs/s\n", i+1, last, float64(i+1)/time.Since(began).Seconds())
+		fmt.Fprintf(s.out, "  %6d execs  %s  %3d goroutines  heap %.2f MB  %.1f execs/s\n",
+			i+1, last, after.Goroutines, float64(after.HeapBytes)/1e6, float64(i+1)/time.Since(began).Seconds())
 	}
 	if last.memory > warm.memory+maxMemoryGrowth || last.threads > warm.threads+maxThreadGrowth ||
-		last.files > warm.files+maxFileGrowth || last.handles > warm.handles {
-		err = fmt.Errorf("the shim has grown from\n  %s to\n  %s", warm, last)
+		last.files > warm.files+maxFileGrowth || last.handles > warm.handles || after.Goroutines > before.Goroutines+maxGoroutineGrowth {
+		err = fmt.Errorf("the shim has grown from\n  %s, %d goroutines, to\n  %s, %d goroutines", warm, before.Goroutines, last, after.Goroutines)
 	}
 	return err
+}
+
+// ask lets the shim of a pod say what an operator sees of it.
+func (s *soak) ask(ctx context.Context, pod string) (diagnostics.Shim, error) {
+	r, err := s.lab.Run(ctx, operator, "show", "--format", "json", pod)
+	if err == nil && r.ExitCode != 0 {
+		err = errors.New(r.Stderr)
+	}
+	var report diagnostics.Report
+	if err == nil {
+		err = json.Unmarshal([]byte(r.Stdout), &report)
+	}
+	if err != nil {
+		return diagnostics.Shim{}, fmt.Errorf("isolctl show %s: %w", pod, err)
+	}
+	return report.Shim, nil
 }

@@ -1,5 +1,5 @@
 // Command soak holds pods for long: `make soak`. It boots a lab and measures the
-// shim, as a process of Linux's, while CRI
+// shim, as a process of Linux's and as isolctl show has it, while CRI
 //
 //	execs   probes one container of a pod again and again, in both modes
 //	pods    runs many pods at once, with several containers each, in both modes
@@ -53,6 +53,9 @@ type size struct {
 
 var bothModes = []string{lab.HandlerProcess, lab.HandlerHyperV}
 
+// operator is the program that asks a shim about itself.
+const operator = `C:\isolctl.exe`
+
 // soak is a lab that is measured.
 type soak struct {
 	lab    *lab.Lab
@@ -77,6 +80,9 @@ func run(ctx context.Context, n size, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
+	if err := l.Build(ctx, `C:\`, "./cmd/isolctl"); err != nil {
+		return err
+	}
 	s := &soak{lab: l, out: out}
 	if s.client, err = cri.Start(l); err != nil {
 		return err
