@@ -66,7 +66,7 @@ var products = []product{
 	{"bindfltapi", []string{"bindfltapi.c", "transport.c", "frame.c"}, []string{"ntdll"}},
 	{
 		"bcryptprimitives",
-		[]string{"bcryptprimitives.c", "ntdll.c", "jobs.c", "control_events.c", "host.c", "hvsock.c", "export_table.c"},
+		[]string{"bcryptprimitives.c", "ntdll.c", "jobs.c", "control_events.c", "host.c", "processes.c", "hvsock.c", "export_table.c"},
 		[]string{"advapi32", "ntdll"},
 	},
 }

@@ -96,11 +96,6 @@ func (p *process) openPipes(spec hcsemu.ProcessSpec) (child [3]windows.Handle, e
 	return child, err
 }
 
-// createAttempts is how often a process is made before ERROR_INTERNAL_ERROR
-// counts. Wine 8 answers that when a new process has died before it had begun,
-// which it does once in some thousands of times; Windows does not.
-const createAttempts = 3
-
 // create starts the process in the job.
 func (p *process) create(job windows.Handle, launch Launch, child [3]windows.Handle) error {
 	strings := make([]*uint16, 3)
@@ -120,15 +115,9 @@ func (p *process) create(job windows.Handle, launch Launch, child [3]windows.Han
 
 	createMu.Lock()
 	setInheritable(child, true)
-	var err error
-	for range createAttempts {
-		err = windows.CreateProcess(strings[0], strings[1], nil, nil, true,
-			windows.CREATE_SUSPENDED|windows.CREATE_UNICODE_ENVIRONMENT|windows.DETACHED_PROCESS,
-			&env[0], strings[2], &startup, &info)
-		if err != windows.ERROR_INTERNAL_ERROR {
-			break
-		}
-	}
+	err := windows.CreateProcess(strings[0], strings[1], nil, nil, true,
+		windows.CREATE_SUSPENDED|windows.CREATE_UNICODE_ENVIRONMENT|windows.DETACHED_PROCESS,
+		&env[0], strings[2], &startup, &info)
 	setInheritable(child, false)
 	createMu.Unlock()
 	if err != nil {

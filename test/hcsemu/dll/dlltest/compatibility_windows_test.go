@@ -88,3 +88,21 @@ func TestRemoveAll(t *testing.T) {
 		t.Errorf("after RemoveAll: %v", err)
 	}
 }
+
+// A program that is not there is said to be missing, at once: only a process that
+// Wine has lost is made again.
+func TestProcessThatCannotBeMade(t *testing.T) {
+	name, err := windows.UTF16PtrFromString(filepath.Join(t.TempDir(), "missing.exe"))
+	check(t, err)
+	var startup windows.StartupInfo
+	var info windows.ProcessInformation
+	if err := windows.CreateProcess(name, nil, nil, nil, false, 0, nil, nil, &startup, &info); !errors.Is(err, windows.ERROR_FILE_NOT_FOUND) {
+		t.Errorf("CreateProcess: %v", err)
+	}
+	var user windows.Token
+	check(t, windows.OpenProcessToken(windows.CurrentProcess(), windows.TOKEN_ALL_ACCESS, &user))
+	defer user.Close()
+	if err := windows.CreateProcessAsUser(user, name, nil, nil, nil, false, 0, nil, nil, &startup, &info); !errors.Is(err, windows.ERROR_FILE_NOT_FOUND) {
+		t.Errorf("CreateProcessAsUser: %v", err)
+	}
+}

@@ -1,8 +1,8 @@
 // bcryptprimitives.dll: what Go programs need under a Wine that lacks it. The
 // Go runtime loads this DLL before anything else of a program runs, for
 // ProcessPrng; so its entry point is also the place to mend what Wine does
-// differently from Windows (ntdll.c, jobs.c, control_events.c, host.c) and to add what it does not have
-// (hvsock.c).
+// differently from Windows (ntdll.c, jobs.c, control_events.c, host.c, processes.c) and to add what it
+// does not have (hvsock.c).
 #include "compatibility.h"
 #include <ntsecapi.h>
 
@@ -28,6 +28,7 @@ BOOL WINAPI DllMain(HINSTANCE instance, DWORD reason, void *reserved)
         mend_jobs();
         mend_control_events();
         mend_host();
+        mend_processes();
         add_hvsock();
     }
     return TRUE;

@@ -19,6 +19,9 @@ void mend_control_events(void);
 // has as stubs, ask the emulator.
 void mend_host(void);
 
+// mend_processes makes a process that Wine has lost while it started once more.
+void mend_processes(void);
+
 // add_hvsock gives the process Hyper-V sockets, if the environment names a
 // folder for them (ISOL_HVSOCK_DIR).
 void add_hvsock(void);

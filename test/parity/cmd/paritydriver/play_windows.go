@@ -168,10 +168,6 @@ type outcome struct{ code, message string }
 
 func (o *outcome) Error() string { return o.code + ": " + o.message }
 
-// wineBusy is what Wine says when a program cannot be started on a machine
-// with much to do (ERROR_INTERNAL_ERROR). It says nothing about the shim.
-const wineBusy = "fork/exec"
-
 // connect dials the shim. Outside of a pod and for its sandbox that is one that is
 // started for it.
 func (p *play) connect(ctx context.Context, t driver.Task) error {
@@ -181,9 +177,6 @@ func (p *play) connect(ctx context.Context, t driver.Task) error {
 		return nil
 	}
 	address, err := p.start(ctx, t)
-	for i := 0; i < 3 && err != nil && strings.Contains(err.Error(), wineBusy); i++ {
-		address, err = p.start(ctx, t)
-	}
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return &outcome{"timeout", err.Error()}
