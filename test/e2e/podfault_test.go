@@ -113,15 +113,30 @@ func TestPodThatIsGivenUp(t *testing.T) {
 					_, err := c.RunPod(ctx, h.name, config)
 					return err
 				})
+				// containerd undoes its part after it has answered; or the pod had come up
+				// before containerd heard of it.
+				gone := func() bool { return len(held(t, l, "namespace")) == 0 }
+				until(t, "the end of the pod's network", func() bool { return gone() || readyPods(t, c) > 0 })
 				removeAllPods(t, c)
-				// containerd undoes its part after it has answered.
-				until(t, "the end of the pod's network", func() bool { return len(held(t, l, "namespace")) == 0 })
+				until(t, "the end of the pod's network", gone)
 				clean(t, l)
 				again := runPod(t, c, h.name, config)
 				runContainer(t, again, "app", "ping", "-t", "localhost")
 			})
 		}
 	}
+}
+
+// readyPods is how many pods are up.
+func readyPods(t *testing.T, c *cri.Client) int {
+	t.Helper()
+	r, err := c.ListPodSandbox(soon(t), &runtime.ListPodSandboxRequest{
+		Filter: &runtime.PodSandboxFilter{State: &runtime.PodSandboxStateValue{State: runtime.PodSandboxState_SANDBOX_READY}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(r.GetItems())
 }
 
 // givenUp cancels a request while the call that it makes is held, and lets the

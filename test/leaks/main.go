@@ -1,7 +1,7 @@
 // Command leaks kills a shim before and after every native call that it makes
 // in a container's life, lets containerd clean up, and counts what the machine
-// still holds. It does so to isol's shim and to Microsoft's runhcs shim, on the
-// same emulated machine.
+// still holds. It does so to isol's shim and to Microsoft's runhcs shim, on two
+// emulated machines that are alike.
 //
 //	go run ./test/leaks [-short] [-mode process|hyperv|process-pod|hyperv-pod|both|all] [-at part-of-a-call's-name]
 //
@@ -27,6 +27,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/isolrun/isol/test/lab"
@@ -88,35 +89,82 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return report(stdout, results)
 }
 
-// measure goes through all phases in a lab of its own.
+// measure goes through all phases. Each shim has a machine of its own, and both
+// run at once: what they do is waiting, most of the time.
 func measure(ctx context.Context, o options, out, progress io.Writer) (_ []result, err error) {
-	m, err := boot(ctx, o.modes, progress)
+	shim, err := lab.BuildIsolShim(ctx, func(line string) { fmt.Fprintln(progress, "lab: "+line) })
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, m.close()) }()
-	var results []result
-	for _, mode := range o.modes {
-		for _, s := range shims {
-			began := time.Now()
-			p := phase{machine: m, shim: s, mode: mode, short: o.short, at: o.at, out: out}
-			r, err := p.run(ctx)
-			if err != nil {
-				return nil, fmt.Errorf("%s, %s: %w", s.name, mode, err)
+	machines := make([]*machine, len(shims))
+	defer func() {
+		for _, m := range machines {
+			if m != nil {
+				err = errors.Join(err, m.close())
 			}
-			results = append(results, r)
-			fmt.Fprintf(progress, "leaks: %s, %s: %s\n", s.name, mode, time.Since(began).Round(time.Second))
+		}
+	}()
+	for i := range shims {
+		if machines[i], err = boot(ctx, shim, o.modes, progress); err != nil {
+			return nil, err
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	found, errs := make([][]result, len(shims)), make([]error, len(shims))
+	lines := &inTurn{to: out}
+	var all sync.WaitGroup
+	for i, s := range shims {
+		all.Go(func() {
+			if found[i], errs[i] = phases(ctx, machines[i], s, o, lines, progress); errs[i] != nil {
+				cancel()
+			}
+		})
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	var results []result
+	for j := range o.modes {
+		for i := range shims {
+			results = append(results, found[i][j])
 		}
 	}
 	return results, nil
 }
 
-// boot starts a lab with both shims, and with a hypervisor if one is needed.
-func boot(ctx context.Context, modes []mode, progress io.Writer) (*machine, error) {
-	shim, err := lab.BuildIsolShim(ctx, func(line string) { fmt.Fprintln(progress, "lab: "+line) })
-	if err != nil {
-		return nil, err
+// phases goes through those of one shim, a result for each mode.
+func phases(ctx context.Context, m *machine, s shim, o options, out, progress io.Writer) ([]result, error) {
+	var results []result
+	for _, mode := range o.modes {
+		began := time.Now()
+		p := phase{machine: m, shim: s, mode: mode, short: o.short, at: o.at, out: out}
+		r, err := p.run(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%s, %s: %w", s.name, mode, err)
+		}
+		results = append(results, r)
+		fmt.Fprintf(progress, "leaks: %s, %s: %s\n", s.name, mode, time.Since(began).Round(time.Second))
 	}
+	return results, nil
+}
+
+// inTurn is a writer for several goroutines.
+type inTurn struct {
+	mu sync.Mutex
+	to io.Writer // guarded by mu
+}
+
+// Write implements io.Writer.
+func (w *inTurn) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(b)
+}
+
+// boot starts a lab with both shims, and with a hypervisor if one is needed.
+func boot(ctx context.Context, shim string, modes []mode, progress io.Writer) (*machine, error) {
 	cfg := lab.Config{Shims: map[string]string{lab.IsolShim: shim}, Out: progress}
 	if slices.ContainsFunc(modes, mode.inVM) {
 		cfg.Guests = 1

@@ -18,7 +18,11 @@ import (
 // that still runs.
 func TestPrune(t *testing.T) {
 	lab.Require(t)
-	m, err := boot(context.WithoutCancel(t.Context()), []mode{process}, t.Output())
+	shim, err := lab.BuildIsolShim(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := boot(context.WithoutCancel(t.Context()), shim, []mode{process}, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
