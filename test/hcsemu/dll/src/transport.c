@@ -5,7 +5,7 @@
 
 // A handle's upper bits hold the generation of the connection it belongs to.
 #define GENERATION_SHIFT 40
-#define CONNECT_TIMEOUT_MS 5000
+#define CONNECT_TIMEOUT_MS 30000 // of a service that is there: many may connect at once
 // Go's runtime runs callbacks on the stack of the thread that calls them.
 #define THREAD_STACK (256 * 1024)
 
