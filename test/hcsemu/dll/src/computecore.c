@@ -225,18 +225,11 @@ HRESULT WINAPI HcsOpenProcess(HCS_SYSTEM system, DWORD pid, DWORD access, HCS_PR
 
 // ---- events
 
-struct event_target {
-    HCS_EVENT_CALLBACK callback;
-    void *context;
-};
-
-// One target per subscribed handle; freed when the handle's subscription goes.
-static void pass_event(void *context, DWORD type, HRESULT status, PCWSTR data)
+static void pass_event(void *callback, void *context, DWORD type, HRESULT status, PCWSTR data)
 {
-    struct event_target *target = context;
     struct hcs_event event = {.type = type, .data = data};
     (void)status;
-    target->callback(&event, target->context);
+    ((HCS_EVENT_CALLBACK)callback)(&event, context);
 }
 
 static HRESULT set_callback(PCWSTR function, HANDLE_VALUE handle, void *context, HCS_EVENT_CALLBACK callback)
@@ -245,16 +238,7 @@ static HRESULT set_callback(PCWSTR function, HANDLE_VALUE handle, void *context,
         unsubscribe(handle);
         return HCS_S_OK;
     }
-    // The target lives as long as the process: a callback may be running when
-    // its handle is closed from inside it, and there are few of them.
-    struct event_target *target = malloc(sizeof *target);
-    if (!target)
-        return E_OUTOFMEMORY;
-    *target = (struct event_target){callback, context};
-    HRESULT hr = subscribe(function, handle, pass_event, target);
-    if (FAILED(hr))
-        free(target);
-    return hr;
+    return subscribe(function, handle, pass_event, (void *)callback, context);
 }
 
 HRESULT WINAPI HcsSetComputeSystemCallback(HCS_SYSTEM system, DWORD options, void *context, HCS_EVENT_CALLBACK callback)

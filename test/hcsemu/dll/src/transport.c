@@ -20,7 +20,7 @@ struct subscription {
     struct subscription *next;
     HANDLE_VALUE handle;
     event_callback callback;
-    void *context;
+    void *of_front, *context;
     BOOL running; // its callback is on the event thread
 };
 
@@ -335,9 +335,9 @@ static void deliver(struct subscription *s, DWORD type, HRESULT status, PCWSTR d
 {
     s->running = TRUE;
     event_callback callback = s->callback;
-    void *context = s->context;
+    void *of_front = s->of_front, *context = s->context;
     ReleaseSRWLockExclusive(&front.lock);
-    callback(context, type, status, data);
+    callback(of_front, context, type, status, data);
     AcquireSRWLockExclusive(&front.lock);
 }
 
@@ -466,7 +466,7 @@ static HRESULT connect_events(void)
     return hr;
 }
 
-HRESULT subscribe(PCWSTR function, HANDLE_VALUE handle, event_callback callback, void *context)
+HRESULT subscribe(PCWSTR function, HANDLE_VALUE handle, event_callback callback, void *of_front, void *context)
 {
     struct request r;
     request_begin(&r, function);
@@ -481,7 +481,7 @@ HRESULT subscribe(PCWSTR function, HANDLE_VALUE handle, event_callback callback,
         if (find(handle)) {
             r.failed = HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET;
         } else {
-            *s = (struct subscription){front.subscriptions, handle, callback, context, FALSE};
+            *s = (struct subscription){front.subscriptions, handle, callback, of_front, context, FALSE};
             front.subscriptions = s;
             s = NULL;
         }

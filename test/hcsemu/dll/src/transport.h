@@ -111,11 +111,12 @@ HRESULT call_plain(struct request *r, PWSTR *document);
 
 // An event of the system or process named by handle. data is valid during the
 // call. It runs on the event thread and may call the service.
-typedef void (*event_callback)(void *context, DWORD type, HRESULT status, PCWSTR data);
+typedef void (*event_callback)(void *of_front, void *context, DWORD type, HRESULT status, PCWSTR data);
 
-// subscribe makes callback get the events of handle, by sending function. A
-// handle has one subscription at most.
-HRESULT subscribe(PCWSTR function, HANDLE_VALUE handle, event_callback callback, void *context);
+// subscribe makes callback get the events of handle, by sending function, with
+// two values: one of the front's and one of its caller's. A handle has one
+// subscription at most.
+HRESULT subscribe(PCWSTR function, HANDLE_VALUE handle, event_callback callback, void *of_front, void *context);
 
 // unsubscribe returns once callback does not run and will not run again; on
 // the event thread itself it does not wait. A handle without subscription is fine.

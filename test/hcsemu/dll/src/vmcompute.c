@@ -129,9 +129,10 @@ static DWORD older_type(DWORD type)
     return type; // exits of systems and processes have the same number in both
 }
 
-static void pass_event(void *context, DWORD type, HRESULT status, PCWSTR data)
+static void pass_event(void *registration, void *context, DWORD type, HRESULT status, PCWSTR data)
 {
-    struct registration *g = context;
+    struct registration *g = registration;
+    (void)context; // the registration has its caller's
     AcquireSRWLockExclusive(&notifications.lock);
     if (!g->closed)
         notify(g, older_type(type), status, data);
@@ -168,7 +169,7 @@ static HRESULT register_callback(PCWSTR function, HANDLE_VALUE handle, NOTIFICAT
     g->next = notifications.registrations;
     notifications.registrations = g;
     ReleaseSRWLockExclusive(&notifications.lock);
-    HRESULT hr = subscribe(function, handle, pass_event, g);
+    HRESULT hr = subscribe(function, handle, pass_event, g, NULL);
     if (FAILED(hr)) {
         registration_remove(g);
         return hr;
