@@ -15,7 +15,7 @@ import (
 func settled(t *testing.T, l *lab.Lab) {
 	t.Helper()
 	clean(t, l)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), soonLimit)
 	defer cancel()
 	if err := l.WaitGuests(ctx); err != nil {
 		t.Errorf("guests: %v", err)

@@ -185,7 +185,7 @@ func boot(t *testing.T, cfg lab.Config) (*lab.Lab, error) {
 // on its way out.
 func clean(t *testing.T, l *lab.Lab) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(soonLimit / 2); ; time.Sleep(50 * time.Millisecond) {
 		left, err := leftovers(l)
 		if err != nil {
 			t.Fatal(err)
