@@ -153,14 +153,20 @@ func (l *lab) must(err error) {
 func (l *lab) fault(f hcsemu.Fault) {
 	l.Helper()
 	l.must(l.emu.AddFaults(f))
+	l.Cleanup(l.allCame)
 }
 
-// end stops what a test left running. A fault that was planned and never came
-// fails the test: it did not show what it says.
-func (l *lab) end() {
+// allCame fails the test if a fault was planned that never came: it did not
+// show what it says. A plan that the test has cleared is not looked at.
+func (l *lab) allCame() {
 	for _, f := range l.emu.Unfired() {
 		l.Errorf("a fault was planned that never came: %+v", f)
 	}
+}
+
+// end stops what a test left running.
+func (l *lab) end() {
+	l.allCame()
 	l.emu.ClearFaults()
 	l.emu.Release("")
 	if err := l.pod.Close(context.Background()); err != nil {
