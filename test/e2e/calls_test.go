@@ -66,7 +66,7 @@ var olderOnly = []string{
 // What isol asks of Windows beyond or instead of what Microsoft's shim asks has
 // not been tried by a million nodes: each such call must be known and have a reason.
 func TestNativeCalls(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	for _, runtime := range []string{isol, runhcs} {
 		t.Run(runtime, func(t *testing.T) {
 			r := recorder{t: t, l: l, exe: lab.IsolShim}

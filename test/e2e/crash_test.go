@@ -14,7 +14,7 @@ import (
 // its container running where nobody sees it: containerd's cleanup, which calls
 // the shim's delete action, must end it and give everything back.
 func TestShimIsKilled(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	c := connect(t, l)
 	c.run("killed1", "ping", "-t", "localhost")
 	for _, p := range processesOf(t, l, lab.IsolShim) {
@@ -31,7 +31,7 @@ func TestShimIsKilled(t *testing.T) {
 // Killed in the midst of whatever it does, the shim leaves a journal by which
 // the next one cleans up.
 func TestShimIsKilledInACall(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	for _, function := range []string{"PrepareLayer", "HcsCreateComputeSystem", "HcsStartComputeSystem", "HcsCreateProcess", "HcsTerminateProcess", "UnprepareLayer"} {
 		t.Run(function, func(t *testing.T) {
 			c := connect(t, l)

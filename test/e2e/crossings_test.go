@@ -26,9 +26,6 @@ const mountURL = "github.com/Microsoft/hcsshim/pkg/ctrdtaskapi/ContainerMount"
 // crossingLab returns a machine that carries every crossing of both modes.
 func crossingLab(t *testing.T) (*lab.Lab, *client) {
 	t.Helper()
-	if os.Getenv("ISOL_E2E_HOST") != "" {
-		t.Skip("needs an emulated machine")
-	}
 	l := vms.of(t)
 	return l, connect(t, l)
 }

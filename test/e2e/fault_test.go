@@ -17,7 +17,7 @@ import (
 // shows, with its code and, where there is something to do, what to do; and the
 // failed container must leave the node as it was.
 func TestNativeCallFails(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	for _, tc := range []struct {
 		name, function, hresult string
 		nth                     int
@@ -63,7 +63,7 @@ func TestNativeCallFails(t *testing.T) {
 // A call that hangs must not hang the node: who asked can give up, the state can
 // be read, and the container can be taken away while the call still hangs.
 func TestNativeCallHangs(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	for _, function := range []string{"ActivateLayer", "HcsCreateComputeSystem", "HcsStartComputeSystem", "HcsCreateProcess"} {
 		t.Run(function, func(t *testing.T) {
 			c := connect(t, l)
@@ -100,7 +100,7 @@ func TestNativeCallHangs(t *testing.T) {
 
 // A call that is only slow is no failure.
 func TestNativeCallIsSlow(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	c := connect(t, l)
 	faults(t, l,
 		hcsemu.Fault{Function: "HcsCreateComputeSystem", Action: hcsemu.ActionDelay, DelayMS: 1500, Exe: lab.IsolShim},
@@ -114,7 +114,7 @@ func TestNativeCallIsSlow(t *testing.T) {
 // be seen, and what can't be released without the service must be released once
 // it is back.
 func TestComputeServiceGoes(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	c := connect(t, l)
 	c.run("gone1", "ping", "-t", "localhost")
 	if err := l.Disconnect(); err != nil {

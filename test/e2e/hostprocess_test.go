@@ -69,7 +69,7 @@ func (c *client) wait(id string) uint32 {
 // A node agent is a process of the host: in its list, with its files and
 // processors, in a job object with the limits that were asked for.
 func TestHostProcess(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	c := connect(t, l)
 	if err := os.MkdirAll(l.Path(`C:\agent`), 0o755); err != nil {
 		t.Fatal(err)
@@ -184,7 +184,7 @@ func setLimits(t *testing.T, l *lab.Lab, job string) string {
 // A container runs as whom its spec names: a user is made for a local group and
 // goes with the container, and what nobody can be is said so.
 func TestHostProcessUsers(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	c := connect(t, l)
 	if err := c.create("hpc2", hostProcess("lab-agents", "cmd", "/c", "exit 7")); err != nil {
 		t.Fatal(err)
@@ -213,7 +213,7 @@ func TestHostProcessUsers(t *testing.T) {
 // What a spec asks for and a job on the host can't be is refused by name, and
 // nothing is left.
 func TestHostProcessRefusals(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	c := connect(t, l)
 	for name, tc := range map[string]struct {
 		change func(*specs.Spec)
@@ -240,7 +240,7 @@ func TestHostProcessRefusals(t *testing.T) {
 // A shim that is killed takes the processes of its job with it; the user, the
 // folder and the layers go with containerd's cleanup.
 func TestHostProcessShimIsKilled(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	c := connect(t, l)
 	if err := c.create("hpc5", hostProcess("lab-agents", rootPing, "-t", "localhost")); err != nil {
 		t.Fatal(err)

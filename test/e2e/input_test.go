@@ -58,7 +58,7 @@ func annotation(key, value string) createRequest {
 // spec that is missing or no JSON does not come past containerd: the shim's own
 // tests have it.
 func TestCreateRefuses(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	c := connect(t, l)
 	for _, tc := range []struct {
 		name    string
@@ -110,7 +110,7 @@ func TestCreateRefuses(t *testing.T) {
 // A program that can't be started is the image's author's to mend: the error
 // names it, and the container is gone from the compute service.
 func TestStartRefuses(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	c := connect(t, l)
 	for _, tc := range []struct {
 		name    string
@@ -147,7 +147,7 @@ func TestStartRefuses(t *testing.T) {
 
 // The requests that come in the wrong state, twice, or about what is not there.
 func TestRequestsRefused(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	c := connect(t, l)
 	c.run("wrong1", "ping", "-t", "localhost")
 	ctx, cancel := c.within(time.Minute)

@@ -11,7 +11,7 @@ import (
 // Windows' job objects, accounts and processes, as isol's adapter calls them,
 // under the suite that the emulated ones of the unit tests pass.
 func TestJobObjects(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	const program = `C:\jobtest.exe`
 	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", l.Path(program), "github.com/isolrun/isol/internal/job")
 	build.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0")

@@ -93,6 +93,9 @@ var (
 // of returns the lab for a test, which fails if it leaves anything there.
 func (s *sharedLab) of(t *testing.T) *lab.Lab {
 	t.Helper()
+	if os.Getenv("ISOL_E2E_HOST") != "" {
+		t.Skip("needs an emulated machine")
+	}
 	lab.Require(t)
 	if s.lab == nil && s.err == nil {
 		s.lab, s.err = s.start(t)
@@ -144,16 +147,7 @@ func machine(t *testing.T) Machine {
 		}
 		return host{image}
 	}
-	return emulated{labOf(t)}
-}
-
-// labOf returns the shared lab, for tests that need an emulated machine.
-func labOf(t *testing.T) *lab.Lab {
-	t.Helper()
-	if os.Getenv("ISOL_E2E_HOST") != "" {
-		t.Skip("needs an emulated machine")
-	}
-	return shared.of(t)
+	return emulated{shared.of(t)}
 }
 
 // watch fails the test if it leaves anything in a lab that others use as well.

@@ -79,24 +79,20 @@ func onlyTheContainerFails(t *testing.T, p *cri.Pod) error {
 	return failed
 }
 
-// podCount is how many pods CRI knows.
-func podCount(t *testing.T, c *cri.Client) int {
+// listPods are the pods that CRI knows.
+func listPods(t *testing.T, c *cri.Client) []*runtime.PodSandbox {
 	t.Helper()
 	r, err := c.ListPodSandbox(soon(t), &runtime.ListPodSandboxRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(r.GetItems())
+	return r.GetItems()
 }
 
 // nothingOfPods fails the test if CRI knows a pod.
 func nothingOfPods(t *testing.T, c *cri.Client) {
 	t.Helper()
-	r, err := c.ListPodSandbox(soon(t), &runtime.ListPodSandboxRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range r.GetItems() {
+	for _, p := range listPods(t, c) {
 		t.Errorf("pod %s is left, %s", p.GetMetadata().GetName(), p.GetState())
 	}
 }
@@ -126,7 +122,7 @@ func TestPodThatIsGivenUp(t *testing.T) {
 				// containerd undoes its part after it has answered. It lists what it cannot undo,
 				// and a pod that came up before it heard of this.
 				gone := func() bool { return len(held(t, l, "namespace")) == 0 }
-				until(t, "the end of the pod's network, or its pod", func() bool { return gone() || podCount(t, c) > 0 })
+				until(t, "the end of the pod's network, or its pod", func() bool { return gone() || len(listPods(t, c)) > 0 })
 				removeAllPods(t, c)
 				until(t, "the end of the pod's network", gone)
 				clean(t, l)

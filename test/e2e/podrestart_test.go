@@ -258,11 +258,7 @@ func reachableOrGone(t *testing.T, c *cri.Client, shim bool) {
 // removeAllPods removes all pods that CRI knows, as the kubelet does.
 func removeAllPods(t *testing.T, c *cri.Client) {
 	t.Helper()
-	r, err := c.ListPodSandbox(soon(t), &runtime.ListPodSandboxRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range r.GetItems() {
+	for _, p := range listPods(t, c) {
 		_, err := c.StopPodSandbox(soon(t), &runtime.StopPodSandboxRequest{PodSandboxId: p.GetId()})
 		if err == nil {
 			_, err = c.RemovePodSandbox(soon(t), &runtime.RemovePodSandboxRequest{PodSandboxId: p.GetId()})

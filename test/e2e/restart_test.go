@@ -15,7 +15,7 @@ import (
 // Updating or crashing containerd must not be seen by the containers: they run
 // on, can be worked with, and end as always.
 func TestContainerdRestarts(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	m := emulated{l}
 	must(t, m, "run", "-d", "--null-io", "--runtime", isol, m.Image(), "rest1", "ping", "-t", "localhost")
 	defer remove(t, m, "rest1")
@@ -41,7 +41,7 @@ func TestContainerdRestarts(t *testing.T) {
 // What ends while containerd is away must be known when it is back, with its
 // exit code: kubelet restarts the pod by it.
 func TestExitWhileContainerdIsAway(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	c := connect(t, l)
 	c.run("away1", "cmd", "/c", "ping -n 3 localhost >nul & exit 9")
 	if err := l.KillContainerd(); err != nil {
@@ -64,7 +64,7 @@ func TestExitWhileContainerdIsAway(t *testing.T) {
 // A log must have all lines, whatever containerd does meanwhile: the shim writes
 // to the logger, not to containerd.
 func TestLogSurvivesContainerd(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	if err := l.Build(t.Context(), `C:\`, "./test/e2e/filelogger"); err != nil {
 		t.Fatal(err)
 	}

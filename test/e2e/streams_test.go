@@ -18,7 +18,7 @@ import (
 // in, what is printed comes out, and the exit code. That the console follows
 // the terminal is below: Wine 8's own console does not tell ctr of a new size.
 func TestTerminal(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	m := emulated{l}
 	must(t, m, "run", "-d", "--null-io", "--runtime", isol, m.Image(), "tty1", "ping", "-t", "localhost")
 	defer remove(t, m, "tty1")
@@ -67,7 +67,7 @@ func TestTerminal(t *testing.T) {
 // A console is resized by clients right after start returned (moby#50402): it
 // must be accepted then, or the first screen has the wrong size.
 func TestResizeRightAfterStart(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	c := connect(t, l)
 	s := spec("ping", "-t", "localhost")
 	s.Process.Terminal = true
@@ -94,7 +94,7 @@ func TestResizeRightAfterStart(t *testing.T) {
 
 // A build log, an archive, a database dump: every byte, in order, and the end.
 func TestMuchOutput(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	const size = 64 << 20
 	out := spew{bad: -1}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -151,7 +151,7 @@ func TestOutputAndErrorsApart(t *testing.T) {
 
 // Liveness probes run for months: what each leaves adds up.
 func TestManyExecs(t *testing.T) {
-	l := labOf(t)
+	l := shared.of(t)
 	c := connect(t, l)
 	c.run("many1", "ping", "-t", "localhost")
 	ctx, cancel := c.within(2 * time.Minute)
