@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -31,10 +29,8 @@ func TestPrune(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", m.Path(`C:\isolctl.exe`), "github.com/isolrun/isol/cmd/isolctl")
-	build.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	if err := m.Build(t.Context(), `C:\`, "./cmd/isolctl"); err != nil {
+		t.Fatal(err)
 	}
 	if !t.Run("a helper finishes what delete could not", func(t *testing.T) { helperFinishes(t, m) }) {
 		t.Fatal(m.Logs())
