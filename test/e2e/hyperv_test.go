@@ -81,7 +81,7 @@ func TestHyperV(t *testing.T) {
 		const size = 8 << 20
 		r, err := m.Ctr(t.Context(), "", "run", "--rm", "--isolated", "--runtime", isol, m.Image(), "hv4", "probe", "spew", "8388608")
 		if err != nil || r.ExitCode != 0 || len(r.Stdout) != size {
-			t.Errorf("exit %d, %v, %d bytes of %d arrived: %s", r.ExitCode, err, len(r.Stdout), size, tail(r.Stderr, 5))
+			t.Errorf("exit %d, %v, %d bytes of %d arrived: %s", r.ExitCode, err, len(r.Stdout), size, r.Stderr)
 		}
 		settled(t, l)
 	})

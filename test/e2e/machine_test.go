@@ -158,7 +158,7 @@ func watch(t *testing.T, l *lab.Lab) {
 		}
 		clean(t, l)
 		if t.Failed() {
-			t.Log(notable(l.Logs()))
+			t.Log(lab.Notable(l.Logs()))
 		}
 	})
 }
@@ -210,23 +210,6 @@ func leftovers(l *lab.Lab) (string, error) {
 		}
 	}
 	return strings.Join(left, "\n"), err
-}
-
-// notable is what of a lab's logs stands beside a failure: the last that are
-// more than information, and the very last. A whole log would bury what failed.
-func notable(logs string) string {
-	var odd []string
-	for line := range strings.Lines(logs) {
-		if !strings.Contains(line, "level=debug") && !strings.Contains(line, "level=info") {
-			odd = append(odd, line)
-		}
-	}
-	return "the last warnings and errors:\n" + tail(strings.Join(odd, ""), 20) + "the last lines:\n" + tail(logs, 15)
-}
-
-func tail(text string, lines int) string {
-	all := strings.SplitAfter(text, "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "")
 }
 
 // ctr runs ctr and returns what it left; only a ctr that can't run is fatal.

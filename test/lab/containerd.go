@@ -214,6 +214,22 @@ func (l *Lab) Logs() string {
 	return b.String()
 }
 
+// Notable is what of [Lab.Logs] stands beside a failure: the last that are more
+// than information, and the very last. Whole logs would bury what failed.
+func Notable(logs string) string {
+	var odd []string
+	for line := range strings.Lines(logs) {
+		if !strings.Contains(line, "level=debug") && !strings.Contains(line, "level=info") {
+			odd = append(odd, line)
+		}
+	}
+	last := func(text string, lines int) string {
+		all := strings.SplitAfter(text, "\n")
+		return strings.Join(all[max(0, len(all)-lines):], "")
+	}
+	return "the last warnings and errors:\n" + last(strings.Join(odd, ""), 20) + "the last lines:\n" + last(logs, 15)
+}
+
 // tail returns the last lines of a file, or why it can't be read.
 func tail(name string, lines int) string {
 	content, err := os.ReadFile(name)

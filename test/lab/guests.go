@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,9 @@ type guests struct {
 	lab      *Lab
 	template string // the prefix to clone
 	pool     vm.Pool
-	ready    atomic.Int32 // how many are to wait
+	ready    atomic.Int32                                 // how many are to wait
+	run      func(g *guests, p prefix, name string) error // runGuest, but for tests
+	progress func(string)
 
 	all     sync.WaitGroup // goroutines
 	mu      sync.Mutex
@@ -44,8 +47,8 @@ const look = 50 * time.Millisecond
 
 // prepareGuests makes the folders of n guests and shows programs of the lab
 // that its machine has a hypervisor.
-func (l *Lab) prepareGuests(template string, n int) error {
-	l.guests = &guests{lab: l, template: template, pool: vm.Pool(filepath.Join(l.dir, "pool")), living: map[string]bool{}, booting: map[string]bool{}}
+func (l *Lab) prepareGuests(template string, n int, progress func(string)) error {
+	l.guests = &guests{lab: l, template: template, run: runGuest, progress: progress, pool: vm.Pool(filepath.Join(l.dir, "pool")), living: map[string]bool{}, booting: map[string]bool{}}
 	l.guests.ready.Store(int32(n))
 	if err := errors.Join(l.guests.pool.Open(), os.MkdirAll(l.Path(hvsockFolder), 0o755)); err != nil {
 		return fmt.Errorf("lab: guests: %w", err)
@@ -75,7 +78,12 @@ func (g *guests) serveFlags() []string {
 // unixPath is a path of this machine as a program in any prefix finds it.
 func unixPath(path string) string { return `Z:` + strings.ReplaceAll(path, "/", `\`) }
 
-// start keeps the pool full until the lab ends.
+// guestTries is how many guests in a row may end before they are up. Wine 8 loses
+// a new program now and then; a lab in which none comes up is broken.
+const guestTries = 3
+
+// start keeps the pool full until the lab ends. A guest that does not come up
+// is told to progress and replaced.
 func (g *guests) start() {
 	if g == nil {
 		return
@@ -83,11 +91,16 @@ func (g *guests) start() {
 	g.all.Go(func() {
 		tick := time.NewTicker(look)
 		defer tick.Stop()
-		for next := 1; ; {
+		for next, failed := 1, 0; failed < guestTries; {
 			// One at a time: two would be in each other's way.
 			if g.waiting() < int(g.ready.Load()) {
-				if !g.add(strconv.Itoa(next)) {
-					return // and Guests says why
+				if err := g.add(strconv.Itoa(next)); err != nil {
+					g.progress(err.Error())
+					if failed++; failed == guestTries {
+						g.note(fmt.Errorf("lab: %w", err))
+					}
+				} else {
+					failed = 0
 				}
 				next++
 				continue
@@ -99,6 +112,13 @@ func (g *guests) start() {
 			}
 		}
 	})
+}
+
+// note keeps an error for WaitGuests.
+func (g *guests) note(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.err = errors.Join(g.err, err)
 }
 
 // waiting counts the guests that wait for a machine. A lab that ends needs no more.
@@ -117,9 +137,9 @@ func (g *guests) waiting() int {
 	return n
 }
 
-// add starts a guest and waits until it can be taken. It returns false if the
-// guest or the lab ended before.
-func (g *guests) add(name string) bool {
+// add starts a guest and waits until it can be taken. The error is that of a
+// guest which ended before; there is none when the lab ends.
+func (g *guests) add(name string) error {
 	p := prefix{dir: filepath.Join(g.lab.dir, "guests", name), tools: g.lab.prefix.tools}
 	g.mu.Lock()
 	g.living[name], g.booting[name] = true, true
@@ -129,37 +149,49 @@ func (g *guests) add(name string) bool {
 		defer g.mu.Unlock()
 		delete(g.booting, name)
 	}()
-	ended := make(chan struct{})
+	ended := make(chan error, 1)
 	g.all.Go(func() {
-		defer close(ended)
-		err := g.run(p, name)
+		err := g.run(g, p, name)
 		if g.lab.ctx.Err() != nil {
+			ended <- nil
 			return // the guard ends what is left
 		}
-		err = errors.Join(err, p.settle(g.lab.ctx), os.RemoveAll(p.dir), g.pool.Drop(name))
+		up := g.pool.Waiting(name) || g.pool.Taken(name)
+		cleaned := errors.Join(g.pool.Drop(name), p.settle(g.lab.ctx), os.RemoveAll(p.dir))
 		g.mu.Lock()
-		defer g.mu.Unlock()
 		delete(g.living, name)
-		g.err = errors.Join(g.err, err)
+		g.mu.Unlock()
+		err = errors.Join(err, cleaned)
+		if !up {
+			ended <- fmt.Errorf("guest %s did not come up: %w", name, cmp.Or(err, errNotOffered))
+			return
+		}
+		ended <- nil
+		if err != nil {
+			g.note(fmt.Errorf("lab: guest %s: %w", name, err))
+		}
 	})
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	for !g.pool.Waiting(name) && !g.pool.Taken(name) {
 		select {
-		case <-ended:
-			return false
+		case err := <-ended:
+			return err
 		case <-g.lab.ctx.Done():
-			return false
+			return nil
 		case <-tick.C:
 		}
 	}
-	return true
+	return nil
 }
 
-// run makes the prefix of a guest and runs it to its end.
-func (g *guests) run(p prefix, name string) error {
+// errNotOffered is of a guest whose program ended without an error.
+var errNotOffered = errors.New("its program ended before it could be taken")
+
+// runGuest makes the prefix of a guest and runs it to its end.
+func runGuest(g *guests, p prefix, name string) error {
 	if err := clone(g.template, p.dir); err != nil {
-		return fmt.Errorf("lab: guest %s: %w", name, err)
+		return err
 	}
 	for _, file := range []string{guestExe, system32 + `\bcryptprimitives.dll`} {
 		err := os.MkdirAll(filepath.Dir(p.path(file)), 0o755)
@@ -167,14 +199,14 @@ func (g *guests) run(p prefix, name string) error {
 			err = copyFile(g.lab.Path(file), p.path(file))
 		}
 		if err != nil {
-			return fmt.Errorf("lab: guest %s: %w", name, err)
+			return err
 		}
 	}
 	cmd := p.command(g.lab.ctx, guestExe, unixPath(string(g.pool)), name)
 	out := &buffer{}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("lab: guest %s: %w: %s", name, err, out)
+		return fmt.Errorf("%w: %s", err, out)
 	}
 	return nil
 }

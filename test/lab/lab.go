@@ -152,7 +152,7 @@ func (l *Lab) install(ctx context.Context, cfg Config, p parts, progress func(st
 		return fmt.Errorf("lab: clone %s: %w", p.template, err)
 	}
 	if cfg.Guests > 0 {
-		if err := l.prepareGuests(p.template, cfg.Guests); err != nil {
+		if err := l.prepareGuests(p.template, cfg.Guests, progress); err != nil {
 			return err
 		}
 	}

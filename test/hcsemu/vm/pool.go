@@ -88,10 +88,13 @@ func (p Pool) tryTake() (name, address string, refused, err error) {
 	return "", "", refused, nil
 }
 
-// Drop gives up a guest that Take returned: it is to end. It is idempotent.
+// Drop gives up a guest that Take returned: it is to end. One that waits is
+// withdrawn. It is idempotent.
 func (p Pool) Drop(name string) error {
-	if err := os.Remove(p.taken(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("drop guest %s: %w", name, err)
+	for _, file := range []string{p.ready(name), p.taken(name)} {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("drop guest %s: %w", name, err)
+		}
 	}
 	return nil
 }

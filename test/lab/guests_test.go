@@ -1,0 +1,89 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/isolrun/isol/test/hcsemu/vm"
+)
+
+// keeper returns a pool of one guest whose guests are not programs but what run
+// says, in a lab without Wine.
+func keeper(t *testing.T, run func(g *guests, name string) error) *guests {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &Lab{dir: t.TempDir(), ctx: ctx}
+	l.prefix.tools.wineserver = "true"
+	l.guests = &guests{
+		lab: l, pool: vm.Pool(filepath.Join(l.dir, "pool")), living: map[string]bool{}, booting: map[string]bool{},
+		run: func(g *guests, _ prefix, name string) error { return run(g, name) }, progress: func(string) {},
+	}
+	l.guests.ready.Store(1)
+	if err := l.guests.pool.Open(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cancel(); l.guests.wait() })
+	return l.guests
+}
+
+// Wine loses a program now and then. A lab that gives up at the first guest that
+// it loses gives every later virtual machine none, and each waits for one in vain.
+func TestGuestThatDoesNotComeUpIsReplaced(t *testing.T) {
+	lost := errors.New("lost by Wine")
+	g := keeper(t, func(g *guests, name string) error {
+		if name == "1" || name == "2" {
+			return lost
+		}
+		err := g.pool.Offer(name, "here")
+		<-g.lab.ctx.Done()
+		return err
+	})
+	var told []string
+	g.progress = func(line string) { told = append(told, line) }
+	g.start()
+	name, _, err := g.pool.Take(t.Context())
+	if err != nil || name != "3" {
+		t.Errorf("a machine got guest %q, %v, want the third", name, err)
+	}
+	if _, err := g.busy(); err != nil {
+		t.Errorf("guests that were replaced fail the lab: %v", err)
+	}
+	if len(told) != 2 || !strings.Contains(told[1], "guest 2 did not come up: lost by Wine") {
+		t.Errorf("told %q, want a line for each that did not come up", told)
+	}
+}
+
+// A lab in which no guest comes up is broken: its tests are to say why at once,
+// not to wait for machines.
+func TestNoGuestComesUp(t *testing.T) {
+	g := keeper(t, func(*guests, string) error { return nil })
+	g.start()
+	g.all.Wait()
+	if err := g.lab.WaitGuests(t.Context()); !errors.Is(err, errNotOffered) {
+		t.Errorf("WaitGuests: %v, want %v", err, errNotOffered)
+	}
+}
+
+// A guest that ends while it waits must not be given to a machine.
+func TestGuestThatEndsWhileItWaitsIsWithdrawn(t *testing.T) {
+	died := errors.New("died")
+	g := keeper(t, func(g *guests, name string) error {
+		if err := g.pool.Offer(name, "here"); err != nil || name != "1" {
+			<-g.lab.ctx.Done()
+			return err
+		}
+		return died
+	})
+	g.start()
+	for g.pool.Waiting("1") || !g.pool.Waiting("2") {
+		if err := t.Context().Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := g.lab.WaitGuests(t.Context()); !errors.Is(err, died) {
+		t.Errorf("WaitGuests: %v, want %v", err, died)
+	}
+}
