@@ -32,12 +32,13 @@ func TestReport(t *testing.T) {
 		last    string
 		fails   bool
 	}{
-		"isol leaves nothing":   {[]result{{shim: isol, points: 4}, {shim: runhcs, points: 6, leaking: 3, left: 5}}, "leaks: 10 kill points, isol 0, runhcs 3", false},
-		"isol leaves something": {[]result{{shim: isol, points: 4, leaking: 1, left: 2}}, "leaks: 4 kill points, isol 1, runhcs 0", true},
-		"in both modes":         {[]result{{shim: isol, points: 4}, {shim: isol, mode: hyperv, points: 2, leaking: 2, left: 2}}, "leaks: 6 kill points, isol 2, runhcs 0", true},
-		"a container stays":     {[]result{{shim: isol, points: 4, stuck: 1}}, "leaks: 4 kill points, isol 0, runhcs 0", true},
-		"another failure does":  {[]result{{shim: isol, points: 4, others: 2, othersLeaking: 1}}, "leaks: 4 kill points, isol 0, runhcs 0", true},
-		"isol was never killed": {[]result{{shim: isol, missed: 4}}, "leaks: 0 kill points, isol 0, runhcs 0", true},
+		"isol leaves nothing":        {[]result{{shim: isol, points: 4}, {shim: runhcs, points: 6, leaking: 3, left: 5}}, "leaks: 10 kill points, isol 0, runhcs 3", false},
+		"isol leaves something":      {[]result{{shim: isol, points: 4, leaking: 1, left: 2}}, "leaks: 4 kill points, isol 1, runhcs 0", true},
+		"in both modes":              {[]result{{shim: isol, points: 4}, {shim: isol, mode: hyperv, points: 2, leaking: 2, left: 2}}, "leaks: 6 kill points, isol 2, runhcs 0", true},
+		"a container stays":          {[]result{{shim: isol, points: 4, stuck: 1}}, "leaks: 4 kill points, isol 0, runhcs 0", true},
+		"another failure does":       {[]result{{shim: isol, points: 4, others: 2, othersLeaking: 1}}, "leaks: 4 kill points, isol 0, runhcs 0", true},
+		"isol failed before a point": {[]result{{shim: isol, points: 4, unreached: 1}}, "leaks: 4 kill points, isol 0, runhcs 0", true},
+		"isol was never killed":      {[]result{{shim: isol, missed: 4}}, "leaks: 0 kill points, isol 0, runhcs 0", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder

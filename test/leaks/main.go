@@ -139,9 +139,12 @@ func phases(ctx context.Context, m *machine, s shim, o options, out, progress io
 	var results []result
 	for _, mode := range o.modes {
 		began := time.Now()
-		p := phase{machine: m, shim: s, mode: mode, short: o.short, at: o.at, out: out}
+		p := phase{machine: m, shim: s, mode: mode, short: o.short, at: o.at, out: out, progress: progress}
 		r, err := p.run(ctx)
 		if err != nil {
+			if ctx.Err() == nil {
+				fmt.Fprintf(progress, "leaks: the machine of %s, %s\n%s\n", s.name, mode, lab.Notable(m.Logs()))
+			}
 			return nil, fmt.Errorf("%s, %s: %w", s.name, mode, err)
 		}
 		results = append(results, r)

@@ -34,6 +34,8 @@ type phase struct {
 	short bool
 	at    string // only calls with this in their name
 	out   io.Writer
+
+	progress io.Writer // of what is no result
 }
 
 // result is what a phase found.
@@ -44,6 +46,7 @@ type result struct {
 	messages int // messages to its guest
 
 	points, missed int            // at which the shim was killed; of planned ones that no call reached
+	unreached      int            // of planned ones, because the shim failed before
 	leaking, left  int            // points that leave something; things that they leave
 	kinds          map[string]int // of things left at kill points, how many of each
 	stuck          int            // points after which containerd could not remove the container
@@ -197,9 +200,51 @@ type stuckError struct{ err error }
 
 func (e *stuckError) Error() string { return e.err.Error() }
 
-// point kills the shim at a call of a container's life.
+// pointTries is how often a point is tried whose shim failed before it came to it.
+const pointTries = 3
+
+// point kills the shim at a call of a container's life. A life that fails
+// before the shim comes to that call shows nothing and is lived again.
 func (p *phase) point(ctx context.Context, r *result, n int, when hcsemu.When) error {
-	left, lived := p.watched(ctx, func(l life) error {
+	for range pointTries {
+		began := time.Now()
+		k, err := p.kill(ctx, n, when)
+		if err != nil {
+			return err
+		}
+		at := fmt.Sprintf("%s, %s: killed %s call %d, %s", p.shim.name, p.mode, when, n, k.at)
+		if took := time.Since(began); took > slowPoint {
+			fmt.Fprintf(p.progress, "leaks: %s: %s\n", at, took.Round(time.Second))
+		}
+		switch {
+		case k.at != "" && (strings.Contains(k.at, p.at) || len(k.left) > 0):
+			p.count(r, k, at)
+			return nil
+		case k.at != "" || k.failed == nil: // another call than in the first life, or fewer of them
+			r.missed++
+			return nil
+		}
+		fmt.Fprintf(p.progress, "leaks: %s, %s: a life failed before call %d: %v\n", p.shim.name, p.mode, n, k.failed)
+	}
+	r.unreached++
+	p.printf("%s, %s: not killed %s call %d: each of %d lives failed before\n", p.shim.name, p.mode, when, n, pointTries)
+	return nil
+}
+
+// slowPoint is when a point is so slow that who waits is told.
+const slowPoint = 20 * time.Second
+
+// kill is what came of a shim that was to be killed.
+type kill struct {
+	at     string // the function in which it was killed; empty: it never came there
+	failed error  // why the life was not lived to its end
+	stuck  error  // why containerd could not remove the container
+	left   hcsemu.Ledger
+}
+
+// kill lives a life in which the shim is killed at its nth call.
+func (p *phase) kill(ctx context.Context, n int, when hcsemu.When) (k kill, err error) {
+	k.left, err = p.watched(ctx, func(l life) error {
 		err := p.Faults(hcsemu.Fault{Function: "*", Exe: p.shim.exe, Nth: n, When: when, Action: hcsemu.ActionKill})
 		if err != nil {
 			return err
@@ -208,38 +253,39 @@ func (p *phase) point(ctx context.Context, r *result, n int, when hcsemu.When) e
 		defer cancel()
 		// That it fails is what a killed shim means; that it does not is, too,
 		// where the call was the shim's last.
-		_ = p.containerd.live(ctx, l)
+		k.failed = p.containerd.live(ctx, l)
 		return nil
 	})
 	var stuck *stuckError
-	if lived != nil && !errors.As(lived, &stuck) {
-		return lived
+	if errors.As(err, &stuck) {
+		k.stuck, err = stuck, nil
+	}
+	if err != nil {
+		return k, err
 	}
 	calls, err := p.calls(p.shim.exe)
-	if err != nil {
-		return err
-	}
-	killed := killedAt(calls)
-	if killed == "" || !strings.Contains(killed, p.at) && len(left) == 0 {
-		r.missed++
-		return nil
-	}
+	k.at = killedAt(calls)
+	return k, err
+}
+
+// count takes a point into the result.
+func (p *phase) count(r *result, k kill, at string) {
 	r.points++
-	if stuck != nil {
+	if k.stuck != nil {
 		r.stuck++
-		p.printf("%s, %s: killed %s call %d, %s: containerd cannot remove the container: %v\n", p.shim.name, p.mode, when, n, killed, stuck)
+		p.printf("%s: containerd cannot remove the container: %v\n", at, k.stuck)
 	}
-	if len(left) > 0 {
-		r.leaking++
-		r.left += len(left)
-		for _, x := range left {
-			r.kinds[x.Kind]++
-		}
-		if p.shim.ours() {
-			p.printf("%s, %s: killed %s call %d, %s, left:\n%s\n", p.shim.name, p.mode, when, n, killed, indent(left.String()))
-		}
+	if len(k.left) == 0 {
+		return
 	}
-	return nil
+	r.leaking++
+	r.left += len(k.left)
+	for _, x := range k.left {
+		r.kinds[x.Kind]++
+	}
+	if p.shim.ours() {
+		p.printf("%s, left:\n%s\n", at, indent(k.left.String()))
+	}
 }
 
 // killedAt is the function in which the fault plan killed the caller.

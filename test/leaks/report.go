@@ -20,7 +20,7 @@ func report(w io.Writer, results []result) error {
 		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", r.shim.name, r.mode, r.calls, r.messages, r.points, r.leaking, r.left, r.stuck, r.others, r.othersLeaking)
 		points += r.points
 		leaking[r.shim.name] += r.leaking
-		failed = failed || r.shim.ours() && (r.leaking+r.stuck+r.othersLeaking > 0 || r.points == 0)
+		failed = failed || r.shim.ours() && (r.leaking+r.stuck+r.othersLeaking+r.unreached > 0 || r.points == 0)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -32,7 +32,7 @@ func report(w io.Writer, results []result) error {
 	}
 	_, err := fmt.Fprintf(w, "\nleaks: %d kill points, isol %d, runhcs %d\n", points, leaking["isol"], leaking["runhcs"])
 	if err == nil && failed {
-		err = fmt.Errorf("isol leaves something behind")
+		err = fmt.Errorf("isol leaves something behind, or was not killed where it was to be")
 	}
 	return err
 }
