@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -162,13 +161,14 @@ func (g *guests) add(name string) error {
 		delete(g.living, name)
 		g.mu.Unlock()
 		err = errors.Join(err, cleaned)
-		if !up {
-			ended <- fmt.Errorf("guest %s did not come up: %w", name, cmp.Or(err, errNotOffered))
-			return
-		}
-		ended <- nil
-		if err != nil {
+		switch {
+		case err == nil: // also one whose machine had taken it and was gone before anybody looked
+			ended <- nil
+		case up:
+			ended <- nil
 			g.note(fmt.Errorf("lab: guest %s: %w", name, err))
+		default:
+			ended <- fmt.Errorf("guest %s did not come up: %w", name, err)
 		}
 	})
 	tick := time.NewTicker(look)
@@ -184,9 +184,6 @@ func (g *guests) add(name string) error {
 	}
 	return nil
 }
-
-// errNotOffered is of a guest whose program ended without an error.
-var errNotOffered = errors.New("its program ended before it could be taken")
 
 // runGuest makes the prefix of a guest and runs it to its end.
 func runGuest(g *guests, p prefix, name string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -59,11 +60,33 @@ func TestGuestThatDoesNotComeUpIsReplaced(t *testing.T) {
 // A lab in which no guest comes up is broken: its tests are to say why at once,
 // not to wait for machines.
 func TestNoGuestComesUp(t *testing.T) {
-	g := keeper(t, func(*guests, string) error { return nil })
+	lost := errors.New("lost by Wine")
+	g := keeper(t, func(*guests, string) error { return lost })
 	g.start()
 	g.all.Wait()
-	if err := g.lab.WaitGuests(t.Context()); !errors.Is(err, errNotOffered) {
-		t.Errorf("WaitGuests: %v, want %v", err, errNotOffered)
+	if err := g.lab.WaitGuests(t.Context()); !errors.Is(err, lost) {
+		t.Errorf("WaitGuests: %v, want %v", err, lost)
+	}
+}
+
+// A machine that is ended as soon as it has taken its guest takes it along,
+// maybe before anybody has looked: the next one needs a guest too.
+func TestGuestThatIsTakenAndGoneAtOnceIsReplaced(t *testing.T) {
+	const quick = 4 // more than may fail
+	g := keeper(t, func(g *guests, name string) error {
+		err := g.pool.Offer(name, "here")
+		if n, _ := strconv.Atoi(name); n <= quick {
+			_, _, taken := g.pool.Take(g.lab.ctx)
+			return errors.Join(err, taken, g.pool.Drop(name))
+		}
+		<-g.lab.ctx.Done()
+		return err
+	})
+	g.start()
+	for !g.pool.Waiting(strconv.Itoa(quick + 1)) {
+		if _, err := g.busy(); err != nil || t.Context().Err() != nil {
+			t.Fatalf("no more guests after %d that were gone at once: %v", quick, err)
+		}
 	}
 }
 
