@@ -10,11 +10,13 @@ import (
 // floors is what is measured without a shim.
 var floors = []figure.Figure{
 	{ID: "stdout", Name: "throughput of stdout", Unit: "MB/s", Meaning: "a program that writes to the client's pipe itself"},
+	{ID: "relayed", Name: "through a program that only copies", Unit: "MB/s", Meaning: "two pipes, as with a shim: one that reads and writes and does nothing else"},
 	{ID: "native", Name: "a native call there and back", Unit: "ms", Digits: 2, Meaning: "a call to the emulator that it answers at once"},
 	{ID: "launch", Name: "a Go program that does nothing", Unit: "ms", Digits: 1, Meaning: "from its start to its end"},
 	{ID: "launch.up", Name: "until it says so", Unit: "ms", Digits: 1, Meaning: "from its start to its first output"},
 	{ID: "memory.container", Name: "its private memory", Unit: "MB", Digits: 1, Meaning: "of a Go program that waits for input"},
 	{ID: "memory.own", Name: "of it its own", Unit: "MB", Digits: 1, Meaning: "as the row of that name"},
+	{ID: "cpu", Name: "its processor time", Unit: "ms", Digits: 1, Meaning: "from its start until it waits"},
 }
 
 // figures are what a run measures, by the ids under which the
@@ -93,6 +95,8 @@ var timeFigures = []figure.Figure{
 		Meaning: "without the emulator's time and a Go program that does nothing"},
 	{ID: "cpu", Name: "processor time of a container's life", Unit: "ms", Digits: 1, Goal: 0.5,
 		Meaning: "what the serving process's threads have run from its start until the container's deletion"},
+	{ID: "cpu.own", Name: "processor time of a life, own share", Unit: "ms", Digits: 1, Goal: 0.5,
+		Meaning: "without that of a Go program that waits"},
 }
 
 var vmFigures = []figure.Figure{

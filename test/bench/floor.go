@@ -50,31 +50,32 @@ func (b *bench) launchFloor() error {
 	return nil
 }
 
-// net is a time without what the emulator took of it, but with the launch of
-// the programs in it.
+// net is a time without what the emulator took of it, but with what it takes to
+// bring up programs in it.
 type net struct {
 	figure, shim string
 	took         time.Duration
 }
 
-// launched keeps a time until it is known what launching programs takes.
+// launched keeps a time until it is known what bringing up programs takes.
 func (b *bench) launched(figure, shim string, took time.Duration) {
 	b.nets = append(b.nets, net{figure, shim, took})
 }
 
-// takeAwayLaunches notes the times that were kept without what launching a Go
+// takeAwayLaunches notes the times that were kept without what bringing up a Go
 // program that does nothing takes: start is a program that runs to its end and
-// one that comes up, delete a program that runs to its end.
+// one that comes up, delete a program that runs to its end, a shim one that
+// comes up and waits.
 func (b *bench) takeAwayLaunches() {
 	floor := func(id string) float64 { return figure.Summarize(b.samples[id][figure.Without]).Median }
-	less := map[string]float64{"start.own": floor("launch") + floor("launch.up"), "delete.own": floor("launch")}
+	less := map[string]float64{"start.own": floor("launch") + floor("launch.up"), "delete.own": floor("launch"), "cpu.own": floor("cpu")}
 	for _, n := range b.nets {
 		b.samples.Add(n.figure, n.shim, max(0, milliseconds(n.took)-less[n.figure]))
 	}
 	b.nets = nil
 }
 
-// idleFloor measures the memory of a Go program that waits.
+// idleFloor measures what a Go program that waits has taken.
 func (b *bench) idleFloor(ctx context.Context) (err error) {
 	b.count++
 	id := fmt.Sprintf("bench-%d-idle", b.count)
@@ -106,11 +107,18 @@ func (b *bench) idleFloor(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	busy, err := processorTime(pid)
+	if err != nil {
+		return err
+	}
+	b.samples.Add("cpu", figure.Without, milliseconds(busy))
 	b.samples.Add("memory.container", figure.Without, megabytes(all))
 	b.samples.Add("memory.own", figure.Without, megabytes(own))
 	return nil
 }
 
+// directFloor measures how fast an output comes that no shim relays: straight
+// from the program that writes it, and through one that only copies it.
 func (b *bench) directFloor(ctx context.Context) error {
 	b.count++
 	id := fmt.Sprintf("bench-%d", b.count)
@@ -122,13 +130,18 @@ func (b *bench) directFloor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	direct, err := b.driver.Do(driver.Request{
-		Op: driver.Direct, ID: id, Args: []string{program, "spew", strconv.FormatInt(b.size.spew, 10)},
-	})
-	if err != nil {
-		return err
+	for figureID, relay := range map[string]string{"stdout": "", "relayed": idleExe} {
+		direct, err := b.driver.Do(driver.Request{
+			Op: driver.Direct, ID: id + "-" + figureID, Exe: relay, Args: []string{program, "spew", strconv.FormatInt(b.size.spew, 10)},
+		})
+		if err == nil {
+			err = b.throughput(figureID, figure.Without, direct)
+		}
+		if err != nil {
+			return fmt.Errorf("%s without a shim: %w", figureID, err)
+		}
 	}
-	return b.throughput("stdout", figure.Without, direct)
+	return nil
 }
 
 // throughput notes how fast an output came. The figure stands even if some of

@@ -316,6 +316,7 @@ func (t *task) threads() error {
 func (t *task) cpu() error {
 	d, err := processorTime(t.linux)
 	t.samples.Add("cpu", t.shim.name, milliseconds(d))
+	t.launched("cpu.own", t.shim.name, d)
 	return err
 }
 

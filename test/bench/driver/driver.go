@@ -58,7 +58,9 @@ const (
 	// Log answers what a shim has logged once Request.Text is in it: Reply.Log.
 	Log Op = "log"
 	// Direct runs a program without any shim, its output on a pipe of the
-	// driver's: [FirstByte], [LastByte]. It is the most that a shim can reach.
+	// driver's: [FirstByte], [LastByte]. With Request.Exe its output goes to that
+	// program instead, whose output is the driver's pipe: two pipes, as with a shim,
+	// and the most that one can reach.
 	Direct Op = "direct"
 )
 
@@ -87,7 +89,7 @@ type Request struct {
 	ID     string
 	Bundle string // Start, Create: its path in the lab
 
-	Exe     string // Start, Clean, Launch: the program
+	Exe     string // Start, Clean, Launch: the program; Direct: the relay, if any
 	Legacy  bool   // Start: it reads no BootstrapParams, as runhcs
 	Rootfs  []*types.Mount
 	Exec    string   // Exec: its id

@@ -24,7 +24,7 @@ type Report struct {
 // Without is the name under which floors are noted: no shim can do better.
 const Without = "no shim"
 
-// floors is a line about what was measured without a shim; empty for nothing.
+// floors are lines about what was measured without a shim; empty for nothing.
 func (r *Report) floors() string {
 	var parts []string
 	for _, f := range r.Floors {
@@ -33,7 +33,7 @@ func (r *Report) floors() string {
 	if parts == nil {
 		return ""
 	}
-	return Without + ": " + strings.Join(parts, "; ")
+	return Without + ":\n  " + strings.Join(parts, "\n  ")
 }
 
 // Shim is one of those compared.

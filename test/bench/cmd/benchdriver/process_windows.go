@@ -119,7 +119,7 @@ func (s *sink) wait(ctx context.Context, m *marks) error {
 	return s.err
 }
 
-// direct runs a program whose output is a pipe of ours.
+// direct runs a program whose output is a pipe of ours, or through a relay.
 func (d *drive) direct(ctx context.Context, r driver.Request, m *marks) error {
 	s, err := newSink(r.ID)
 	if err != nil {
@@ -129,18 +129,60 @@ func (d *drive) direct(ctx context.Context, r driver.Request, m *marks) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, r.Args[0], r.Args[1:]...)
-	cmd.Stdout = out
+	p := pipeline{ends: []*os.File{out}}
+	p.cmds = append(p.cmds, exec.CommandContext(ctx, r.Args[0], r.Args[1:]...))
+	p.cmds[0].Stdout = out
+	if r.Exe != "" {
+		err = p.relay(exec.CommandContext(ctx, r.Exe, "-relay"))
+	}
 	m.at(driver.Begin)
-	err = cmd.Start()
-	_ = out.Close() // the program has its own
-	if err != nil {
+	if err := errors.Join(err, p.start()); err != nil {
 		return err
 	}
 	if err := s.wait(ctx, m); err != nil {
 		return err
 	}
-	return cmd.Wait()
+	return p.wait()
+}
+
+// pipeline is programs that write to each other.
+type pipeline struct {
+	cmds []*exec.Cmd
+	ends []*os.File // what they get of us
+}
+
+// pipeBuffer is the buffer of a process's output in the emulator (test/hcsemu/silo).
+const pipeBuffer = 64 << 10
+
+// relay puts a program behind the first, between it and its output.
+func (p *pipeline) relay(cmd *exec.Cmd) error {
+	var read, write windows.Handle
+	if err := windows.CreatePipe(&read, &write, nil, pipeBuffer); err != nil {
+		return fmt.Errorf("create pipe: %w", err)
+	}
+	in, out := os.NewFile(uintptr(read), "relay"), os.NewFile(uintptr(write), "relayed")
+	cmd.Stdin, cmd.Stdout, p.cmds[0].Stdout = in, p.cmds[0].Stdout, out
+	p.cmds, p.ends = append(p.cmds, cmd), append(p.ends, in, out)
+	return nil
+}
+
+func (p *pipeline) start() error {
+	var err error
+	for _, cmd := range p.cmds {
+		err = errors.Join(err, cmd.Start())
+	}
+	for _, end := range p.ends {
+		_ = end.Close() // the programs have their own
+	}
+	return err
+}
+
+func (p *pipeline) wait() error {
+	var err error
+	for _, cmd := range p.cmds {
+		err = errors.Join(err, cmd.Wait())
+	}
+	return err
 }
 
 // openPipe opens a pipe as a handle that a child can write to as to a file. A

@@ -1,18 +1,50 @@
 // Command benchidle is the least that a Go program costs: it says that it is up
-// and waits for the end of its input. What it takes no shim can do without.
+// and waits for the end of its input. With -relay it is the least that a relay
+// costs: it copies its input to its output and does nothing else. What it takes
+// no shim can do without.
 package main
 
 import (
 	"io"
 	"os"
+	"slices"
 )
 
 func main() {
-	_, err := os.Stdout.WriteString("up\n")
-	if err == nil {
-		_, err = io.Copy(io.Discard, os.Stdin)
+	do := idle
+	if slices.Contains(os.Args[1:], "-relay") {
+		do = relay
 	}
-	if err != nil {
+	if err := do(); err != nil {
 		os.Exit(1)
+	}
+}
+
+func idle() error {
+	if _, err := os.Stdout.WriteString("up\n"); err != nil {
+		return err
+	}
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// piece is as much as isol relays at once.
+const piece = 128 << 10
+
+// relay copies by plain reads and writes: neither a poller nor a second thread
+// is in what it takes.
+func relay() error {
+	buffer := make([]byte, piece)
+	for {
+		n, err := os.Stdin.Read(buffer)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stdout.Write(buffer[:n]); err != nil {
+			return err
+		}
 	}
 }
