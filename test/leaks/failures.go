@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/isolrun/isol/test/hcsemu"
@@ -32,18 +33,6 @@ func (p *phase) failures() []failure {
 			all = append(all, failure{"the guest says nothing any more", p.disturbed(vm.Hang)},
 				failure{"the guest's bridge ends", p.disturbed(vm.CloseBridge)})
 		}
-	}
-	hanging := []string{"HcsCreateComputeSystem", "HcsStartComputeSystem", "HcsTerminateComputeSystem"}
-	if !p.mode.inVM() { // in a machine, these are the guest's or other functions
-		hanging = append(hanging, "ActivateLayer", "PrepareLayer", "HcsCreateProcess", "HcsTerminateProcess", "UnprepareLayer")
-	}
-	if p.short {
-		hanging = nil
-	}
-	for _, function := range hanging {
-		all = append(all, failure{function + " hangs", func(ctx context.Context, l life) error {
-			return p.callHangs(ctx, l, function)
-		}})
 	}
 	return all
 }
@@ -110,21 +99,112 @@ func (p *phase) disturbed(verb vm.Verb) func(context.Context, life) error {
 	}
 }
 
-// callHangs holds a call until the container was removed, or as long as an
-// operator would try.
-func (p *phase) callHangs(ctx context.Context, l life, function string) error {
-	err := p.Faults(hcsemu.Fault{Name: function, Function: function, Exe: p.shim.exe, Action: hcsemu.ActionHang})
-	if err != nil {
-		return err
+// series is something that goes wrong at one call of a life after the other and
+// ends no shim.
+type series struct {
+	name  string // what does, after "each of 3 calls"
+	at    func(function string) bool
+	fault hcsemu.Fault // at such a call
+	do    func(ctx context.Context, l life) error
+}
+
+// held is the name of a call that hangs.
+const held = "held"
+
+// series are those of a phase. They are not for the short form, nor for pods: as
+// failures.
+func (p *phase) series() []series {
+	if p.short || p.mode.pod() {
+		return nil
 	}
+	return []series{
+		{"hangs", asks, hcsemu.Fault{Name: held, Action: hcsemu.ActionHang}, p.callHangs},
+		{"finds the disk full", needsRoom, hcsemu.Fault{Action: hcsemu.ActionFail, Code: fmt.Sprintf("%#x", uint32(hcsemu.EDiskFull))}, p.callFails},
+	}
+}
+
+// asks says whether a call asks somebody who may not answer. What only gives a
+// handle back or notes a callback does not, nor does the name of a layer.
+func asks(function string) bool {
+	return function != "NameToGuid" && !strings.HasPrefix(function, "HcsClose") && !strings.HasSuffix(function, "Callback")
+}
+
+// needsRoom says whether a call makes something on the host's disk: a layer's
+// mount, a system's or a machine's files, a namespace's state.
+func needsRoom(function string) bool {
+	switch function {
+	case "ActivateLayer", "PrepareLayer", "HcsCreateComputeSystem", "HcsStartComputeSystem", "HcsModifyComputeSystem",
+		"HcsCreateProcess", "HcnCreateNamespace":
+		return true
+	}
+	return false
+}
+
+// goThrough lets one call of a life after the other go wrong.
+func (p *phase) goThrough(ctx context.Context, r *result, s series, calls []hcsemu.Call) error {
+	points, bad, things := 0, 0, 0
+	for i, c := range calls {
+		if !s.at(c.Function) {
+			continue
+		}
+		fault := s.fault
+		fault.Function, fault.Exe, fault.Nth = "*", p.shim.exe, i+1
+		left, err := p.watched(ctx, func(l life) error {
+			if err := p.Faults(fault); err != nil {
+				return err
+			}
+			return s.do(inNamespace(ctx), l)
+		})
+		var stuck *stuckError
+		if err != nil && !errors.As(err, &stuck) {
+			return fmt.Errorf("call %d (%s) %s: %w", i+1, c.Function, s.name, err)
+		}
+		made, err := p.calls(p.shim.exe)
+		if err != nil {
+			return err
+		}
+		at := faultAt(made, fault.Action)
+		if at == "" || !s.at(at) {
+			continue // this life's calls came in another order
+		}
+		points++
+		if len(left) == 0 && stuck == nil {
+			continue
+		}
+		bad++
+		things += len(left)
+		if p.shim.ours() {
+			p.printf("%s, %s: call %d, %s, %s, left:\n%s\n", p.shim.name, p.mode, i+1, at, s.name, indent(left.String()))
+		}
+		if stuck != nil {
+			p.printf("%s, %s: call %d, %s, %s: containerd cannot remove the container: %v\n", p.shim.name, p.mode, i+1, at, s.name, stuck)
+		}
+	}
+	r.others += points
+	r.othersLeaking += bad
+	p.printf("%s, %s: each of %d calls %s: %d left, by %d of them\n", p.shim.name, p.mode, points, s.name, things, bad)
+	return nil
+}
+
+// callHangs waits as long as a client does that gives up, then removes the
+// container while the call still hangs, and lets that go on at last.
+func (p *phase) callHangs(ctx context.Context, l life) error {
 	short, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	_ = p.containerd.live(short, l) // ends with the client's patience
 	removed, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	_ = p.containerd.removeTask(removed, l.task.GetContainerID()) // watched tries again, without the hang
-	if _, err := p.Release(function); err != nil {
+	if _, err := p.Release(held); err != nil {
 		return fmt.Errorf("release: %w", err)
 	}
+	return nil
+}
+
+// callFails lives a life that fails with the call.
+func (p *phase) callFails(ctx context.Context, l life) error {
+	ctx, cancel := context.WithTimeout(ctx, lifeLimit)
+	defer cancel()
+	_ = p.containerd.live(ctx, l)
 	return nil
 }

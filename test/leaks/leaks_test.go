@@ -66,12 +66,12 @@ func TestAdded(t *testing.T) {
 }
 
 // A point that no call reached shows nothing and must not count as one.
-func TestKilledAt(t *testing.T) {
+func TestFaultAt(t *testing.T) {
 	calls := []hcsemu.Call{{Function: "NameToGuid"}, {Function: "ActivateLayer", Fault: "after:kill"}, {Function: "DeactivateLayer"}}
-	if got := killedAt(calls); got != "ActivateLayer" {
+	if got := faultAt(calls, hcsemu.ActionKill); got != "ActivateLayer" {
 		t.Errorf("killed at %q", got)
 	}
-	if got := killedAt(calls[:1]); got != "" {
+	if got := faultAt(calls[:1], hcsemu.ActionKill); got != "" {
 		t.Errorf("not killed, and yet at %q", got)
 	}
 }

@@ -12,7 +12,8 @@
 // restarted between two points, so that a machine's long life is seen too.
 //
 // Further lines are of failures that end no shim: the compute service goes and
-// comes back, a call hangs, a virtual machine crashes.
+// comes back, a virtual machine crashes, one call after the other hangs, or
+// finds the disk full.
 //
 // It prints a line for each point at which isol leaves something and exits with
 // 1 if there is one.

@@ -83,6 +83,11 @@ func (p *phase) run(ctx context.Context) (result, error) {
 			return r, fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
+	for _, s := range p.series() {
+		if err := p.goThrough(ctx, &r, s, calls); err != nil {
+			return r, err
+		}
+	}
 	return r, p.end(ctx, &r)
 }
 
@@ -264,7 +269,7 @@ func (p *phase) kill(ctx context.Context, n int, when hcsemu.When) (k kill, err 
 		return k, err
 	}
 	calls, err := p.calls(p.shim.exe)
-	k.at = killedAt(calls)
+	k.at = faultAt(calls, hcsemu.ActionKill)
 	return k, err
 }
 
@@ -288,10 +293,10 @@ func (p *phase) count(r *result, k kill, at string) {
 	}
 }
 
-// killedAt is the function in which the fault plan killed the caller.
-func killedAt(calls []hcsemu.Call) string {
+// faultAt is the function in which the fault plan did something; empty: nowhere.
+func faultAt(calls []hcsemu.Call, action hcsemu.Action) string {
 	for _, c := range calls {
-		if strings.Contains(c.Fault, string(hcsemu.ActionKill)) {
+		if strings.Contains(c.Fault, string(action)) {
 			return c.Function
 		}
 	}
