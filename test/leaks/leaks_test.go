@@ -76,6 +76,19 @@ func TestFaultAt(t *testing.T) {
 	}
 }
 
+// A call that asks nobody cannot hang on a real machine: that a shim does not
+// survive it would be held against it without a reason.
+func TestAsks(t *testing.T) {
+	for function, want := range map[string]bool{
+		"HcsCreateComputeSystem": true, "GcsRpcModifySettings": true, "GetLayerMountPath": true,
+		"HcsCloseProcess": false, "HcsSetComputeSystemCallback": false, "NameToGuid": false,
+	} {
+		if got := asks(function); got != want {
+			t.Errorf("asks(%s) = %v", function, got)
+		}
+	}
+}
+
 func TestWrongCommandLines(t *testing.T) {
 	for _, args := range [][]string{{"-mode", "vm"}, {"process"}, {"-n", "3"}} {
 		if err := run(t.Context(), args, io.Discard, io.Discard); err == nil {
