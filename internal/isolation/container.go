@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"regexp"
 	"strings"
+
+	"github.com/Microsoft/go-winio/pkg/guid"
 
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/host"
@@ -229,9 +230,11 @@ func (d *decision) devices() error {
 	return nil
 }
 
-var guidPattern = regexp.MustCompile(`^\{?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}?$`)
-
-func isGUID(s string) bool { return guidPattern.MatchString(s) }
+// isGUID takes the form with braces, too.
+func isGUID(s string) bool {
+	_, err := guid.FromString(strings.TrimSuffix(strings.TrimPrefix(s, "{"), "}"))
+	return err == nil
+}
 
 func containsFold(list []string, s string) bool {
 	for _, l := range list {

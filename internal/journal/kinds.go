@@ -5,6 +5,8 @@ import (
 	"path"
 	"strings"
 
+	"github.com/Microsoft/go-winio/pkg/guid"
+
 	"github.com/isolrun/isol/internal/fault"
 )
 
@@ -199,16 +201,6 @@ func isFilePath(p string) bool {
 }
 
 func isGUID(s string) bool {
-	s = strings.TrimSuffix(strings.TrimPrefix(s, "{"), "}")
-	if len(s) != 36 {
-		return false
-	}
-	for i, c := range []byte(s) {
-		dash := i == 8 || i == 13 || i == 18 || i == 23
-		hex := '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f'
-		if dash != (c == '-') || !dash && !hex {
-			return false
-		}
-	}
-	return true
+	_, err := guid.FromString(strings.TrimSuffix(strings.TrimPrefix(s, "{"), "}"))
+	return err == nil
 }

@@ -2,8 +2,9 @@ package doc
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/Microsoft/go-winio/pkg/guid"
 
 	"github.com/isolrun/isol/internal/fault"
 	"github.com/isolrun/isol/internal/hcs/schema"
@@ -127,13 +128,13 @@ func section(p *isolation.Plan, f Facts) (*schema.Container, error) {
 	return c, nil
 }
 
-// volume is the form of a mounted root that the service takes. As runhcs
-// checks it; layer calls answer it so.
-var volume = regexp.MustCompile(`^\\\\\?\\Volume\{[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}\\?$`)
-
-// volumeRoot checks a root on the host and ends it with a backslash.
+// volumeRoot checks a root on the host and ends it with a backslash. The form of
+// a mounted root that the service takes is the one that runhcs checks; layer
+// calls answer it so.
 func volumeRoot(root string) (string, error) {
-	if !volume.MatchString(root) {
+	name, ended := strings.CutSuffix(strings.TrimSuffix(root, `\`), "}")
+	id, isVolume := strings.CutPrefix(name, `\\?\Volume{`)
+	if _, err := guid.FromString(id); err != nil || !isVolume || !ended {
 		return "", unfit(`the root %q is not a volume: want \\?\Volume{GUID}\`, root)
 	}
 	return strings.TrimSuffix(root, `\`) + `\`, nil
