@@ -223,11 +223,7 @@ func Notable(logs string) string {
 			odd = append(odd, line)
 		}
 	}
-	last := func(text string, lines int) string {
-		all := strings.SplitAfter(text, "\n")
-		return strings.Join(all[max(0, len(all)-lines):], "")
-	}
-	return "the last warnings and errors:\n" + last(strings.Join(odd, ""), 20) + "the last lines:\n" + last(logs, 15)
+	return fmt.Sprintf("the last warnings and errors:\n%s\nthe last lines:\n%s\n", lastLines(strings.Join(odd, ""), 20), lastLines(logs, 15))
 }
 
 // tail returns the last lines of a file, or why it can't be read.
@@ -236,8 +232,12 @@ func tail(name string, lines int) string {
 	if err != nil {
 		return err.Error()
 	}
-	all := strings.Split(strings.TrimRight(string(content), "\n"), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	return lastLines(string(content), lines)
+}
+
+func lastLines(text string, n int) string {
+	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-n):], "\n")
 }
 
 var _ io.Writer = (*logFile)(nil)

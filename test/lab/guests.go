@@ -150,26 +150,24 @@ func (g *guests) add(name string) error {
 	}()
 	ended := make(chan error, 1)
 	g.all.Go(func() {
+		defer close(ended)
 		err := g.run(g, p, name)
 		if g.lab.ctx.Err() != nil {
-			ended <- nil
 			return // the guard ends what is left
 		}
 		up := g.pool.Waiting(name) || g.pool.Taken(name)
-		cleaned := errors.Join(g.pool.Drop(name), p.settle(g.lab.ctx), os.RemoveAll(p.dir))
-		g.mu.Lock()
-		delete(g.living, name)
-		g.mu.Unlock()
-		err = errors.Join(err, cleaned)
+		err = errors.Join(err, g.pool.Drop(name), p.settle(g.lab.ctx), os.RemoveAll(p.dir))
+		// Without an error it came up, even if its machine had taken it and was gone
+		// before anybody looked.
 		switch {
-		case err == nil: // also one whose machine had taken it and was gone before anybody looked
-			ended <- nil
-		case up:
-			ended <- nil
+		case err != nil && up:
 			g.note(fmt.Errorf("lab: guest %s: %w", name, err))
-		default:
+		case err != nil:
 			ended <- fmt.Errorf("guest %s did not come up: %w", name, err)
 		}
+		g.mu.Lock() // after the note: who waits for the last guest must see it
+		defer g.mu.Unlock()
+		delete(g.living, name)
 	})
 	tick := time.NewTicker(look)
 	defer tick.Stop()

@@ -133,10 +133,12 @@ func (d *drive) direct(ctx context.Context, r driver.Request, m *marks) error {
 	p.cmds = append(p.cmds, exec.CommandContext(ctx, r.Args[0], r.Args[1:]...))
 	p.cmds[0].Stdout = out
 	if r.Exe != "" {
-		err = p.relay(exec.CommandContext(ctx, r.Exe, "-relay"))
+		if err := p.relay(exec.CommandContext(ctx, r.Exe, "-relay")); err != nil {
+			return errors.Join(err, out.Close())
+		}
 	}
 	m.at(driver.Begin)
-	if err := errors.Join(err, p.start()); err != nil {
+	if err := p.start(); err != nil {
 		return err
 	}
 	if err := s.wait(ctx, m); err != nil {
@@ -166,6 +168,8 @@ func (p *pipeline) relay(cmd *exec.Cmd) error {
 	return nil
 }
 
+// start gives the programs their ends. If one does not start, those before it
+// find theirs broken and end.
 func (p *pipeline) start() error {
 	var err error
 	for _, cmd := range p.cmds {
