@@ -105,7 +105,7 @@ type series struct {
 	name  string // what does, after "each of 3 calls"
 	at    func(function string) bool
 	fault hcsemu.Fault // at such a call
-	do    func(ctx context.Context, l life) error
+	live  func(ctx context.Context, l life) error
 }
 
 // held is the name of a call that hangs.
@@ -118,15 +118,15 @@ func (p *phase) series() []series {
 		return nil
 	}
 	return []series{
-		{"hangs", asks, hcsemu.Fault{Name: held, Action: hcsemu.ActionHang}, p.callHangs},
-		{"finds the disk full", needsRoom, hcsemu.Fault{Action: hcsemu.ActionFail, Code: fmt.Sprintf("%#x", uint32(hcsemu.EDiskFull))}, p.callFails},
+		{"hangs", asks, hcsemu.Fault{Name: held, Action: hcsemu.ActionHang}, p.giveUp},
+		{"finds the disk full", needsRoom, hcsemu.Fault{Action: hcsemu.ActionFail, Code: fmt.Sprintf("%#x", uint32(hcsemu.EDiskFull))}, p.live},
 	}
 }
 
 // asks says whether a call asks somebody who may not answer. What only gives a
 // handle back or notes a callback does not, nor does the name of a layer.
 func asks(function string) bool {
-	return function != "NameToGuid" && !strings.HasPrefix(function, "HcsClose") && !strings.HasSuffix(function, "Callback")
+	return function != "" && function != "NameToGuid" && !strings.HasPrefix(function, "HcsClose") && !strings.HasSuffix(function, "Callback")
 }
 
 // needsRoom says whether a call makes something on the host's disk: a layer's
@@ -140,71 +140,52 @@ func needsRoom(function string) bool {
 	return false
 }
 
-// goThrough lets one call of a life after the other go wrong.
+// goThrough lets one call of a life after the other go wrong. Calls that come in
+// another order in the life that is meant show nothing; how many they are is printed.
 func (p *phase) goThrough(ctx context.Context, r *result, s series, calls []hcsemu.Call) error {
-	points, bad, things := 0, 0, 0
+	planned, points, bad, things := 0, 0, 0, 0
 	for i, c := range calls {
 		if !s.at(c.Function) {
 			continue
 		}
-		fault := s.fault
-		fault.Function, fault.Exe, fault.Nth = "*", p.shim.exe, i+1
-		left, err := p.watched(ctx, func(l life) error {
-			if err := p.Faults(fault); err != nil {
-				return err
-			}
-			return s.do(inNamespace(ctx), l)
-		})
-		var stuck *stuckError
-		if err != nil && !errors.As(err, &stuck) {
+		planned++
+		k, err := p.strike(ctx, s.fault, i+1, s.live)
+		if err != nil {
 			return fmt.Errorf("call %d (%s) %s: %w", i+1, c.Function, s.name, err)
 		}
-		made, err := p.calls(p.shim.exe)
-		if err != nil {
-			return err
+		if s.at(k.at) {
+			points++
+		} else if k.at != "" {
+			continue
 		}
-		at := faultAt(made, fault.Action)
-		if at == "" || !s.at(at) {
-			continue // this life's calls came in another order
-		}
-		points++
-		if len(left) == 0 && stuck == nil {
+		if k.clean() {
 			continue
 		}
 		bad++
-		things += len(left)
-		if p.shim.ours() {
-			p.printf("%s, %s: call %d, %s, %s, left:\n%s\n", p.shim.name, p.mode, i+1, at, s.name, indent(left.String()))
-		}
-		if stuck != nil {
-			p.printf("%s, %s: call %d, %s, %s: containerd cannot remove the container: %v\n", p.shim.name, p.mode, i+1, at, s.name, stuck)
-		}
+		things += len(k.left)
+		p.tell(fmt.Sprintf("%s, %s: call %d, %s, %s", p.shim.name, p.mode, i+1, k.at, s.name), k)
 	}
 	r.others += points
 	r.othersLeaking += bad
+	if points == 0 {
+		r.unreached += planned
+	}
 	p.printf("%s, %s: each of %d calls %s: %d left, by %d of them\n", p.shim.name, p.mode, points, s.name, things, bad)
-	return nil
-}
-
-// callHangs waits as long as a client does that gives up, then removes the
-// container while the call still hangs, and lets that go on at last.
-func (p *phase) callHangs(ctx context.Context, l life) error {
-	short, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	_ = p.containerd.live(short, l) // ends with the client's patience
-	removed, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	_ = p.containerd.removeTask(removed, l.task.GetContainerID()) // watched tries again, without the hang
-	if _, err := p.Release(held); err != nil {
-		return fmt.Errorf("release: %w", err)
+	if points < planned {
+		p.printf("%s, %s: %d more calls did not come as in the first life\n", p.shim.name, p.mode, planned-points)
 	}
 	return nil
 }
 
-// callFails lives a life that fails with the call.
-func (p *phase) callFails(ctx context.Context, l life) error {
-	ctx, cancel := context.WithTimeout(ctx, lifeLimit)
+// giveUp waits as long as a client does that gives up, then removes the
+// container while the call still hangs.
+func (p *phase) giveUp(ctx context.Context, l life) error {
+	ctx = inNamespace(ctx)
+	short, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	_ = p.containerd.live(ctx, l)
-	return nil
+	lived := p.containerd.live(short, l) // ends with the client's patience
+	removed, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	_ = p.containerd.removeTask(removed, l.task.GetContainerID()) // watched tries again, without the hang
+	return lived
 }

@@ -149,11 +149,7 @@ func (p *phase) dry(ctx context.Context) ([]hcsemu.Call, error) {
 	if _, err := p.calls(p.shim.exe); err != nil {
 		return nil, err
 	}
-	left, err := p.watched(ctx, func(l life) error {
-		ctx, cancel := context.WithTimeout(inNamespace(ctx), lifeLimit)
-		defer cancel()
-		return p.containerd.live(ctx, l)
-	})
+	left, err := p.watched(ctx, func(l life) error { return p.live(ctx, l) })
 	if err != nil {
 		return nil, fmt.Errorf("a life in which nothing goes wrong: %w", err)
 	}
@@ -213,7 +209,7 @@ const pointTries = 3
 func (p *phase) point(ctx context.Context, r *result, n int, when hcsemu.When) error {
 	for range pointTries {
 		began := time.Now()
-		k, err := p.kill(ctx, n, when)
+		k, err := p.strike(ctx, hcsemu.Fault{When: when, Action: hcsemu.ActionKill}, n, p.live)
 		if err != nil {
 			return err
 		}
@@ -229,6 +225,10 @@ func (p *phase) point(ctx context.Context, r *result, n int, when hcsemu.When) e
 			r.missed++
 			return nil
 		}
+		if !k.clean() {
+			r.othersLeaking++
+			p.tell(fmt.Sprintf("%s, %s: a life that failed before call %d", p.shim.name, p.mode, n), k)
+		}
 		fmt.Fprintf(p.progress, "leaks: %s, %s: a life failed before call %d: %v\n", p.shim.name, p.mode, n, k.failed)
 	}
 	r.unreached++
@@ -239,27 +239,32 @@ func (p *phase) point(ctx context.Context, r *result, n int, when hcsemu.When) e
 // slowPoint is when a point is so slow that who waits is told.
 const slowPoint = 20 * time.Second
 
-// kill is what came of a shim that was to be killed.
-type kill struct {
-	at     string // the function in which it was killed; empty: it never came there
+// struck is what came of a life in which one call was to go wrong.
+type struck struct {
+	at     string // the function in which it did; empty: the life never came there
 	failed error  // why the life was not lived to its end
 	stuck  error  // why containerd could not remove the container
 	left   hcsemu.Ledger
 }
 
-// kill lives a life in which the shim is killed at its nth call.
-func (p *phase) kill(ctx context.Context, n int, when hcsemu.When) (k kill, err error) {
+// clean says whether nothing is left of the life.
+func (k struck) clean() bool { return len(k.left) == 0 && k.stuck == nil }
+
+// strike lives a life in which the fault comes at the nth call.
+func (p *phase) strike(ctx context.Context, fault hcsemu.Fault, n int, live func(context.Context, life) error) (k struck, err error) {
+	fault.Function, fault.Exe, fault.Nth = "*", p.shim.exe, n
 	k.left, err = p.watched(ctx, func(l life) error {
-		err := p.Faults(hcsemu.Fault{Function: "*", Exe: p.shim.exe, Nth: n, When: when, Action: hcsemu.ActionKill})
-		if err != nil {
+		if err := p.Faults(fault); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(inNamespace(ctx), lifeLimit)
-		defer cancel()
-		// That it fails is what a killed shim means; that it does not is, too,
-		// where the call was the shim's last.
-		k.failed = p.containerd.live(ctx, l)
-		return nil
+		// That it fails is what such a life means; that it does not is, too, where
+		// the call was the shim's last.
+		k.failed = live(ctx, l)
+		if fault.Action != hcsemu.ActionHang {
+			return nil
+		}
+		_, err := p.Release(fault.Name)
+		return err
 	})
 	var stuck *stuckError
 	if errors.As(err, &stuck) {
@@ -269,16 +274,23 @@ func (p *phase) kill(ctx context.Context, n int, when hcsemu.When) (k kill, err 
 		return k, err
 	}
 	calls, err := p.calls(p.shim.exe)
-	k.at = faultAt(calls, hcsemu.ActionKill)
+	k.at = faultAt(calls, fault.Action)
 	return k, err
 }
 
+// live lives a life to its end, or to where it fails.
+func (p *phase) live(ctx context.Context, l life) error {
+	ctx, cancel := context.WithTimeout(inNamespace(ctx), lifeLimit)
+	defer cancel()
+	return p.containerd.live(ctx, l)
+}
+
 // count takes a point into the result.
-func (p *phase) count(r *result, k kill, at string) {
+func (p *phase) count(r *result, k struck, at string) {
+	p.tell(at, k)
 	r.points++
 	if k.stuck != nil {
 		r.stuck++
-		p.printf("%s: containerd cannot remove the container: %v\n", at, k.stuck)
 	}
 	if len(k.left) == 0 {
 		return
@@ -288,7 +300,15 @@ func (p *phase) count(r *result, k kill, at string) {
 	for _, x := range k.left {
 		r.kinds[x.Kind]++
 	}
-	if p.shim.ours() {
+}
+
+// tell prints what is left of a life; of the reference's only what containerd
+// cannot remove.
+func (p *phase) tell(at string, k struck) {
+	if k.stuck != nil {
+		p.printf("%s: containerd cannot remove the container: %v\n", at, k.stuck)
+	}
+	if len(k.left) > 0 && p.shim.ours() {
 		p.printf("%s, left:\n%s\n", at, indent(k.left.String()))
 	}
 }
